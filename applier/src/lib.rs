@@ -1,1 +1,35 @@
+//! Writes the transactions of other origins into one region's MySQL, exactly once, each row as its history says.
+//!
+//! **What it is.** A [`Lane`] takes batches from the [`feed`] of each origin, looks every write up in the history index,
+//! sends the outcome as row events (`BINLOG`), locks every key, waits until the extractor has passed every writer of
+//! those keys, looks again, corrects in place, and commits together with the marker.
+//!
+//! **What it is not.** It decides no conflict (`conflict` does), reads no binlog (`extractor` does), and keeps no file:
+//! how far it is stands in the marker, in the same transaction as the rows.
+//!
+//! **Invariants.**
+//! - A target transaction changes its marker first and once more before COMMIT; rows and marker commit together or not.
+//! - Every `BINLOG` text stands alone ([`text::RowsText`] builds nothing else), and STRICT mode applies it.
+//! - After any error comes ROLLBACK, but for the row-by-row retries, which rely on an error undoing only its own event.
+//! - When COMMIT is sent, the history of every key of the batch is complete and its row locked.
+//! - A transaction is applied only after everything in its context.
+//! - An origin's claims (its contexts) are told to the index only when everything before them in its log is applied.
+//!
+//! **Where to start.** [`Lane`], then `attempt.rs` for the order of steps inside one target transaction.
 
+mod attempt;
+pub mod definitions;
+pub mod effect;
+pub mod feed;
+mod lane;
+pub mod logs;
+mod progress;
+mod session;
+mod shared;
+pub mod tables;
+pub mod text;
+
+pub use lane::{Connect, Lane, LaneSetup, learn};
+pub use progress::{OriginProgress, State};
+pub use session::SqlFailure;
+pub use shared::{Passed, Shared};

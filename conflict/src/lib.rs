@@ -1,1 +1,46 @@
+//! Which writes of a row conflict, and what the row becomes: the same answer in every region.
+//!
+//! **What it is.** The history index of a region, and the fold of a history by a policy. Histories and stamps in,
+//! resolutions out, as plain data. SEMANTICS.md, beside this crate's manifest, holds the argument.
+//!
+//! **What it is not.** It knows no runtime, file, socket, clock, randomness or lock, and no image of a row: it says *which* write's
+//! image a row takes. It does not lock rows, wait, write or log; the applier does, by its answers.
+//!
+//! **Invariants.**
+//! - A history is sorted by (HLC, origin, sequence number, index), and holds every write of its key that was inserted and that
+//!   something still to come may be concurrent with.
+//! - Two indexes that hold the same history give the same answer, whatever the order in which they were fed.
+//! - A write leaves only as part of a prefix, and only when it and all that is concurrent with it are causally stable.
+//! - Inserting a transaction twice is inserting it once, also after it was pruned.
+//! - A context is stored once per transaction at most, a region's name once.
+//!
+//! **Who feeds it.** The extractor inserts local transactions ([`Index::insert`]) and the applier commits a [`Batch`]; both
+//! tell what the regions have seen ([`Index::observe`]). At a restart the logs are read again, from where
+//! [`Index::floor`] let them begin to what the markers say is applied.
+//!
+//! **Where to start.** [`Index`], then [`Batch`] for the applier's way through a target transaction, then [`policy`].
 
+mod batch;
+mod error;
+mod floor;
+mod history;
+mod index;
+mod node;
+pub mod policy;
+mod prune;
+mod regions;
+mod resolution;
+mod slab;
+mod stability;
+mod transactions;
+mod write;
+
+pub use batch::{Batch, BatchTransaction};
+pub use error::Error;
+pub use floor::Floor;
+pub use history::{Concurrent, History};
+pub use index::{Index, Look, Stats};
+pub use policy::{LastWriterWins, Policy};
+pub use prune::Pruned;
+pub use resolution::{Presence, Resolution, Settled, Winner};
+pub use write::Write;

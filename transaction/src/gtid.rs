@@ -168,7 +168,8 @@ impl GtidSet {
         // All intervals that touch start..end merge with it; they are adjacent in the sorted vector.
         let from = intervals.partition_point(|(_, e)| *e < start);
         let to = intervals.partition_point(|(s, _)| *s <= end);
-        let merged = intervals[from..to].iter().fold((start, end), |(s, e), (is, ie)| (s.min(*is), e.max(*ie)));
+        let merged =
+            intervals[from..to].iter().fold((start, end), |(s, e), (is, ie)| (s.min(*is), e.max(*ie)));
         intervals.splice(from..to, [merged]);
     }
 
@@ -285,7 +286,9 @@ impl FromStr for GtidSet {
             for part in parts {
                 if part.starts_with(|c: char| c.is_ascii_digit()) {
                     let (first, last) = part.split_once('-').unwrap_or((part, part));
-                    let number = |digits: &str| digits.trim().parse::<u64>().map_err(|_| error("malformed number", part));
+                    let number = |digits: &str| {
+                        digits.trim().parse::<u64>().map_err(|_| error("malformed number", part))
+                    };
                     let (first, last) = (number(first)?, number(last)?);
                     if first == 0 || last < first || last >= NUMBER_END {
                         return Err(error("interval out of range", part));
@@ -311,7 +314,8 @@ mod tests {
 
     #[test]
     fn text_form_is_the_servers_canonical_one() {
-        let set: GtidSet = format!("{U}:1-3:5:4:eu:7,\n3e11fa47-71ca-11e1-9e33-c80aa9429563:1").parse().unwrap();
+        let set: GtidSet =
+            format!("{U}:1-3:5:4:eu:7,\n3e11fa47-71ca-11e1-9e33-c80aa9429563:1").parse().unwrap();
         assert_eq!(set.to_string(), format!("{U}:1-5:eu:7,3e11fa47-71ca-11e1-9e33-c80aa9429563:1"));
         assert_eq!(set.count(), 7);
         for bad in [format!("{U}:0"), format!("{U}:5-4"), "x:1".into(), format!("{U}:1-")] {

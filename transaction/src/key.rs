@@ -1,5 +1,9 @@
 //! The identity of a row, as one region's index knows it.
 
+use std::collections::HashMap;
+
+use crate::binlog::{ColumnType, EventError, TableMap, row_values};
+
 /// 128-bit hash of a table and a primary key as the server compares it.
 ///
 /// Region-local: never sent, since servers of different versions may weigh text differently. 128 bits, because a
@@ -11,5 +15,340 @@ impl KeyHash {
     /// Hashes the canonical bytes of a key: the table's name and its key columns, each already made unambiguous.
     pub fn of(canonical: &[u8]) -> Self {
         Self(xxhash_rust::xxh3::xxh3_128(canonical))
+    }
+}
+
+/// Why a row has no key hash yet, or none at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Ask the server for the weight of this text, give it to [`Weights::learn`], and try again.
+    #[error("the weight of a text under collation {} is not known yet", .0.collation)]
+    Need(Need),
+    /// The table has no primary key.
+    #[error(
+        "table {table} has no primary key, so its rows have no identity; add one, or exclude the table in [mesh]"
+    )]
+    NoPrimaryKey {
+        /// Schema and table.
+        table: String,
+    },
+    /// A collation that the server did not list.
+    #[error(
+        "table {table}: collation {collation} is not known to this server; upgrade it, or exclude the table in [mesh]"
+    )]
+    UnknownCollation {
+        /// Schema and table.
+        table: String,
+        /// Collation id.
+        collation: u16,
+    },
+    /// A prefix key in a character set whose characters differ in length and are not UTF-8.
+    #[error(
+        "table {table}: a primary key on a prefix of a {charset} column is not supported; index the whole column"
+    )]
+    Prefix {
+        /// Schema and table.
+        table: String,
+        /// Character set.
+        charset: String,
+    },
+    /// The row image cannot be read.
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
+/// A text whose weight only the server knows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Need {
+    /// Collation id.
+    pub collation: u16,
+    /// The text in the collation's character set, trailing spaces removed where the collation ignores them.
+    pub text: Vec<u8>,
+}
+
+/// What `information_schema.COLLATIONS` says of a collation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collation {
+    /// Its id.
+    pub id: u16,
+    /// Its name.
+    pub name: String,
+    /// Its character set.
+    pub charset: String,
+    /// Whether trailing spaces are ignored (`PAD SPACE`).
+    pub pad_space: bool,
+}
+
+impl Collation {
+    fn is_binary(&self) -> bool {
+        self.name == "binary" || self.name.ends_with("_bin")
+    }
+}
+
+/// Characters whose weights may be put together locally.
+pub const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Collations under which the weight of a plain ASCII text is the weights of its characters in a row. Each is compared
+/// with the server before use ([`Weights::learn_alphabet`]); texts with any other character are always asked for.
+pub const LOCAL_COLLATIONS: &[&str] = &[
+    "utf8mb4_0900_ai_ci",
+    "utf8mb4_general_ci",
+    "utf8mb3_general_ci",
+    "latin1_swedish_ci",
+    "ascii_general_ci",
+];
+
+/// Most bytes of texts and weights that are kept; beyond it the cache starts anew.
+const CACHE_LEN_MAX: usize = 8 << 20;
+
+/// How the server weighs text: its collations, and the weights that it has told so far.
+#[derive(Debug, Clone, Default)]
+pub struct Weights {
+    collations: HashMap<u16, Collation>,
+    alphabets: HashMap<u16, Vec<Option<Box<[u8]>>>>,
+    known: HashMap<Need, Box<[u8]>>,
+    known_len: usize,
+}
+
+impl Weights {
+    /// Weights of a server with these collations.
+    pub fn new(collations: impl IntoIterator<Item = Collation>) -> Self {
+        Self { collations: collations.into_iter().map(|c| (c.id, c)).collect(), ..Self::default() }
+    }
+
+    /// The collation with this id.
+    pub fn collation(&self, id: u16) -> Option<&Collation> {
+        self.collations.get(&id)
+    }
+
+    /// The collation of this name.
+    pub fn collation_named(&self, name: &str) -> Option<&Collation> {
+        self.collations.values().find(|collation| collation.name == name)
+    }
+
+    /// Takes the weights of the characters of [`ALPHABET`], in order, and the server's weight of the alphabet as one
+    /// text. Returns whether they agree; only then are texts weighed locally.
+    pub fn learn_alphabet(&mut self, collation: u16, each: &[Vec<u8>], whole: &[u8]) -> bool {
+        let agree = each.len() == ALPHABET.len() && each.concat() == whole;
+        if agree {
+            let mut table = vec![None; 128];
+            for (character, weight) in ALPHABET.iter().zip(each) {
+                table[usize::from(*character)] = Some(weight.clone().into_boxed_slice());
+            }
+            self.alphabets.insert(collation, table);
+        }
+        agree
+    }
+
+    /// Takes the server's answers to what one transaction needs, in one call, so that they are there together.
+    pub fn learn(&mut self, answers: Vec<(Need, Vec<u8>)>) {
+        if self.known_len > CACHE_LEN_MAX {
+            self.known.clear();
+            self.known_len = 0;
+        }
+        for (need, weight) in answers {
+            self.known_len += need.text.len() + weight.len() + 96;
+            self.known.insert(need, weight.into_boxed_slice());
+        }
+    }
+
+    fn weigh(&self, table: &TableMap, id: u16, text: &[u8], out: &mut Vec<u8>) -> Result<(), KeyError> {
+        let unknown = || KeyError::UnknownCollation { table: table.full_name(), collation: id };
+        let collation = self.collations.get(&id).ok_or_else(unknown)?;
+        let text = if collation.pad_space { trim_end(text, b' ') } else { text };
+        if collation.is_binary() {
+            out.extend_from_slice(text);
+            return Ok(());
+        }
+        if let Some(alphabet) = self.alphabets.get(&id) {
+            let start = out.len();
+            let local = text.iter().all(|byte| match alphabet.get(usize::from(*byte)) {
+                Some(Some(weight)) => {
+                    out.extend_from_slice(weight);
+                    true
+                }
+                _ => false,
+            });
+            if local {
+                return Ok(());
+            }
+            out.truncate(start);
+        }
+        let need = Need { collation: id, text: text.to_vec() };
+        match self.known.get(&need) {
+            Some(weight) => {
+                out.extend_from_slice(weight);
+                Ok(())
+            }
+            None => Err(KeyError::Need(need)),
+        }
+    }
+}
+
+fn trim_end(mut text: &[u8], pad: u8) -> &[u8] {
+    while let Some(rest) = text.strip_suffix(&[pad]) {
+        text = rest;
+    }
+    text
+}
+
+/// The key of a row image. `scratch` is room for the canonical bytes, reused from call to call.
+pub fn key_of(
+    table: &TableMap,
+    image: &[u8],
+    weights: &Weights,
+    scratch: &mut Vec<u8>,
+) -> Result<KeyHash, KeyError> {
+    if table.primary_key.is_empty() {
+        return Err(KeyError::NoPrimaryKey { table: table.full_name() });
+    }
+    scratch.clear();
+    for name in [&table.schema, &table.table] {
+        scratch.extend_from_slice(name.as_bytes());
+        scratch.push(0);
+    }
+    let values = row_values(table, image)?;
+    for (place, prefix) in &table.primary_key {
+        let column = &table.columns[*place];
+        let value = values[*place].unwrap_or_default();
+        let start = scratch.len();
+        scratch.extend_from_slice(&[0; 4]);
+        match column.kind {
+            ColumnType::Int(_) => scratch.extend_from_slice(&widen(value, column.unsigned)),
+            // Stored at full width, so cutting the padding loses nothing, and the server may have cut it already.
+            ColumnType::Char(_) if column.collation == BINARY => {
+                scratch.extend_from_slice(trim_end(value, 0))
+            }
+            ColumnType::Char(_) => weights.weigh(table, column.collation, trim_end(value, b' '), scratch)?,
+            ColumnType::VarChar(_) | ColumnType::Blob(_) => {
+                let value = cut(table, weights, column.collation, value, *prefix)?;
+                weights.weigh(table, column.collation, value, scratch)?;
+            }
+            // Minus zero and zero are one key.
+            ColumnType::Float if value == (-0f32).to_le_bytes() => scratch.extend_from_slice(&[0; 4]),
+            ColumnType::Double if value == (-0f64).to_le_bytes() => scratch.extend_from_slice(&[0; 8]),
+            _ => scratch.extend_from_slice(value),
+        }
+        let len = (scratch.len() - start - 4) as u32;
+        scratch[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    }
+    Ok(KeyHash::of(scratch))
+}
+
+/// Collation id of `binary`.
+const BINARY: u16 = 63;
+
+/// An integer key as eight bytes, so that its width does not matter.
+fn widen(value: &[u8], unsigned: bool) -> [u8; 8] {
+    let negative = !unsigned && value.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut wide = [if negative { 0xff } else { 0 }; 8];
+    for (to, from) in wide.iter_mut().zip(value) {
+        *to = *from;
+    }
+    wide
+}
+
+/// The first `prefix` characters of a text; 0 is all.
+fn cut<'a>(
+    table: &TableMap,
+    weights: &Weights,
+    id: u16,
+    text: &'a [u8],
+    prefix: u32,
+) -> Result<&'a [u8], KeyError> {
+    let prefix = prefix as usize;
+    if prefix == 0 {
+        return Ok(text);
+    }
+    let charset = weights.collation(id).map_or("", |collation| collation.charset.as_str());
+    match charset {
+        "utf8mb4" | "utf8mb3" => {
+            let starts = text.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80).map(|(at, _)| at);
+            Ok(&text[..starts.skip(prefix).next().unwrap_or(text.len())])
+        }
+        "binary" | "latin1" | "ascii" => Ok(&text[..prefix.min(text.len())]),
+        _ => Err(KeyError::Prefix { table: table.full_name(), charset: charset.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::binlog::Column;
+
+    fn table(kind: ColumnType, collation: u16) -> TableMap {
+        let column = Column {
+            name: "id".into(),
+            kind,
+            nullable: false,
+            unsigned: false,
+            collation,
+            members: Vec::new(),
+        };
+        TableMap {
+            table_id: 1,
+            schema: "s".into(),
+            table: "t".into(),
+            columns: vec![column],
+            primary_key: vec![(0, 0)],
+            present: vec![1],
+            body_after_id: Vec::new(),
+        }
+    }
+
+    fn weights() -> Weights {
+        let collation = |id, name: &str, charset: &str, pad_space| Collation {
+            id,
+            name: name.into(),
+            charset: charset.into(),
+            pad_space,
+        };
+        let mut weights = Weights::new([
+            collation(255, "utf8mb4_0900_ai_ci", "utf8mb4", false),
+            collation(46, "utf8mb4_bin", "utf8mb4", true),
+        ]);
+        let each: Vec<Vec<u8>> = ALPHABET.iter().map(|c| vec![7, c.to_ascii_uppercase()]).collect();
+        let whole = each.concat();
+        assert!(weights.learn_alphabet(255, &each, &whole));
+        weights
+    }
+
+    fn text(value: &str) -> Vec<u8> {
+        let mut image = vec![0, value.len() as u8];
+        image.extend_from_slice(value.as_bytes());
+        image
+    }
+
+    #[test]
+    fn keys_that_differ_only_in_case_are_one_key_under_a_case_insensitive_collation() {
+        let (weights, mut scratch) = (weights(), Vec::new());
+        let ci = table(ColumnType::VarChar(200), 255);
+        let mut key = |table: &TableMap, value: &str| key_of(table, &text(value), &weights, &mut scratch);
+        assert_eq!(key(&ci, "abc").unwrap(), key(&ci, "ABC").unwrap());
+        assert_ne!(key(&ci, "abc").unwrap(), key(&ci, "abd").unwrap());
+        let bin = table(ColumnType::VarChar(200), 46);
+        assert_ne!(key(&bin, "abc").unwrap(), key(&bin, "ABC").unwrap());
+        assert_eq!(key(&bin, "abc  ").unwrap(), key(&bin, "abc").unwrap());
+    }
+
+    #[test]
+    fn text_beyond_plain_ascii_is_asked_for_and_then_known() {
+        let (mut weights, mut scratch) = (weights(), Vec::new());
+        let ci = table(ColumnType::VarChar(200), 255);
+        let Err(KeyError::Need(need)) = key_of(&ci, &text("ß"), &weights, &mut scratch) else { panic!() };
+        weights.learn(vec![(need, vec![7, b'S', 7, b'S'])]);
+        let sharp = key_of(&ci, &text("ß"), &weights, &mut scratch).unwrap();
+        assert_eq!(sharp, key_of(&ci, &text("ss"), &weights, &mut scratch).unwrap());
+    }
+
+    #[test]
+    fn an_integer_key_does_not_depend_on_its_width() {
+        let (weights, mut scratch) = (weights(), Vec::new());
+        let narrow = key_of(&table(ColumnType::Int(2), 0), &[0, 0xfe, 0xff], &weights, &mut scratch).unwrap();
+        let wide =
+            key_of(&table(ColumnType::Int(4), 0), &[0, 0xfe, 0xff, 0xff, 0xff], &weights, &mut scratch)
+                .unwrap();
+        assert_eq!(narrow, wide);
     }
 }

@@ -23,7 +23,7 @@ pub mod stamp;
 
 pub use context::Context;
 pub use gtid::{Gtid, GtidSet, Source, Tag, Uuid};
-pub use key::KeyHash;
+pub use key::{KeyError, KeyHash, Weights, key_of};
 pub use record::{Record, RecordKind};
 pub use region::RegionName;
 pub use stamp::{Epoch, Hlc, Incarnation, RecordNumber, Sequence, WriteId};

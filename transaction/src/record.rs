@@ -67,7 +67,9 @@ pub enum RecordError {
         number: u64,
     },
     /// A kind this version does not know.
-    #[error("record {number} is of unknown kind {kind}: written by a newer version of Concord; upgrade this one")]
+    #[error(
+        "record {number} is of unknown kind {kind}: written by a newer version of Concord; upgrade this one"
+    )]
     UnknownKind {
         /// Record number.
         number: u64,
@@ -120,7 +122,8 @@ impl RecordHeader {
         if body_len > BODY_LEN_MAX {
             return Err(RecordError::TooLong(body_len));
         }
-        let kind = RecordKind::from_byte(bytes[4]).ok_or(RecordError::UnknownKind { number, kind: bytes[4] })?;
+        let kind =
+            RecordKind::from_byte(bytes[4]).ok_or(RecordError::UnknownKind { number, kind: bytes[4] })?;
         Ok(Self {
             body_len,
             kind,
@@ -156,7 +159,8 @@ pub fn verify(bytes: &[u8]) -> Result<RecordHeader, RecordError> {
     let Some(record) = bytes.get(..need) else {
         return Err(RecordError::Short { have: bytes.len(), need });
     };
-    let word = |at: usize| record.get(at..at + 8).and_then(|w| w.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let word =
+        |at: usize| record.get(at..at + 8).and_then(|w| w.try_into().ok()).map_or(0, u64::from_le_bytes);
     if checksum(record) != word(8) {
         return Err(RecordError::Checksum { number: word(16) });
     }

@@ -1,0 +1,59 @@
+# Everything a person types here. `make` alone prints this list.
+
+# make demo
+REGIONS ?= 2
+DURATION ?= 20
+KILLS ?= 0
+KEEP ?= 0
+WRITERS ?= 2
+RATE ?= 60
+SHARED ?= 10
+SEED ?= 1
+
+CARGO ?= cargo
+TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+# Each test with real servers keeps two cores busy by itself.
+export RUST_TEST_THREADS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long static fmt lint docs deny
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make demo takes REGIONS=2..6, DURATION=seconds, KILLS=n (kill -9 of a random concord), KEEP=1 (leave it running),"
+	@echo "  WRITERS=clients per region, RATE=transactions a second and client (0: no bound), SHARED=percent, SEED=n."
+	@echo "  A MySQL server is fetched if there is none; CONCORD_MYSQLD=/path/to/mysqld names one."
+
+demo: ## real servers, all written to at once, become and stay equal
+	scripts/mysql-fetch >/dev/null
+	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
+	@$(TARGET_DIR)/release/demo --regions $(REGIONS) --duration $(DURATION) --kills $(KILLS) --keep $(KEEP) \
+	  --writers $(WRITERS) --rate $(RATE) --shared $(SHARED) --seed $(SEED)
+
+test: ## all quick and middling tests, with real servers
+	scripts/mysql-fetch >/dev/null
+	$(CARGO) build --locked -p replicator --bin concord
+	$(CARGO) test --locked --workspace
+
+test-long: ## the large, the random and the slow tests (in release mode)
+	scripts/mysql-fetch >/dev/null
+	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
+	$(CARGO) test --release --locked -p integration --features long --test long
+
+static: ## the static binary that deploy/Containerfile takes
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked -p replicator --bin concord \
+	  --target x86_64-unknown-linux-gnu
+
+fmt: ## format all code
+	$(CARGO) fmt --all
+
+lint: ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+docs: ## the API documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+deny: ## licences, banned crates and sources of all dependencies
+	$(CARGO) deny --locked check licenses bans sources

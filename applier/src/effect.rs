@@ -1,0 +1,227 @@
+//! What a batch of source transactions does, row by row.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use transaction::binlog::{EventError, Item, RowsKind, TableMap, Tables, for_each_item};
+use transaction::key::{KeyError, Need};
+use transaction::record::TransactionBody;
+use transaction::{Context, Hlc, KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId, key_of};
+
+/// What one row change does to one key. A primary-key update is two: the old key goes, the new one comes.
+#[derive(Debug, Clone)]
+pub struct Effect {
+    /// Layout of the table at the origin.
+    pub table: Arc<TableMap>,
+    /// Which row.
+    pub key: KeyHash,
+    /// Flags of the source's rows event.
+    pub flags: u16,
+    /// Seconds since 1970, of the source's rows event.
+    pub timestamp: u32,
+    /// Which transaction of the part, by place.
+    pub transaction: usize,
+    /// Place among the transaction's row changes.
+    pub index: u32,
+    before: Option<Range<usize>>,
+    after: Option<Range<usize>>,
+}
+
+/// A source transaction, without its rows.
+#[derive(Debug, Clone)]
+pub struct SourceTransaction {
+    /// Its number.
+    pub sequence: Sequence,
+    /// Its stamp.
+    pub hlc: Hlc,
+    /// What it had before it.
+    pub context: Context,
+    /// Immediate commit time at the origin, microseconds.
+    pub commit_us: u64,
+    /// Its record in the log.
+    pub record: RecordNumber,
+}
+
+/// Consecutive transactions of one origin, or a part of a large one, with their row images.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// The transactions, oldest first.
+    pub transactions: Vec<SourceTransaction>,
+    /// What they do, in order.
+    pub effects: Vec<Effect>,
+    images: Vec<u8>,
+}
+
+/// Why a transaction cannot be taken apart.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Weights to ask the server for; then decode again.
+    #[error("{} weights are to be asked for", .0.len())]
+    Needs(Vec<Need>),
+    /// DDL, which this version does not carry.
+    #[error("DDL in schema `{schema}`: {statement:?}")]
+    Ddl {
+        /// Default schema.
+        schema: String,
+        /// Start of the statement.
+        statement: String,
+    },
+    /// A key or an event that cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl From<EventError> for DecodeError {
+    fn from(error: EventError) -> Self {
+        Self::Key(KeyError::Event(error))
+    }
+}
+
+/// Which tables are carried: schema and table in, verdict out.
+pub type Carries = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
+
+/// What to do with DDL in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DdlPolicy {
+    /// The origin halts there, until a person has dealt with it.
+    Halt,
+    /// It is passed over: each region changes its own definitions.
+    Ignore,
+}
+
+impl Part {
+    /// The row before, as the origin had it.
+    pub fn before(&self, effect: &Effect) -> Option<&[u8]> {
+        effect.before.clone().map(|range| &self.images[range])
+    }
+
+    /// The row after.
+    pub fn after(&self, effect: &Effect) -> Option<&[u8]> {
+        effect.after.clone().map(|range| &self.images[range])
+    }
+
+    /// Where the write stands in fold order.
+    pub fn write_id(&self, effect: &Effect, origin: RegionName) -> WriteId {
+        let transaction = &self.transactions[effect.transaction];
+        WriteId { hlc: transaction.hlc, origin, sequence: transaction.sequence, index: effect.index }
+    }
+
+    /// Bytes of row images held.
+    pub fn len(&self) -> usize {
+        self.images.len() + self.effects.len() * size_of::<Effect>()
+    }
+
+    /// Whether there are no transactions.
+    pub fn is_empty(&self) -> bool {
+        self.transactions.is_empty()
+    }
+
+    /// Adds a transaction without its rows; [`Part::add_events`] adds those.
+    pub fn begin(&mut self, transaction: SourceTransaction) {
+        self.transactions.push(transaction);
+    }
+
+    /// Adds the rows in `events` to the last transaction. On an error, the part is as before the call.
+    pub fn add_events(
+        &mut self,
+        events: &[u8],
+        checksums: bool,
+        tables: &mut Tables,
+        next_index: &mut u32,
+        rules: &Rules<'_>,
+    ) -> Result<(), DecodeError> {
+        let start = (self.effects.len(), self.images.len(), *next_index);
+        let mut needs = Vec::new();
+        let mut scratch = Vec::new();
+        let result =
+            for_each_item::<DecodeError>(events, checksums, tables, next_index, &mut |item| match item {
+                Item::Change { table, flags, timestamp, index, change } => {
+                    if !(rules.carries)(&table.schema, &table.table) {
+                        return Ok(());
+                    }
+                    let mut key = |image: Option<&[u8]>| match image
+                        .map(|image| key_of(table, image, rules.weights, &mut scratch))
+                    {
+                        None => Ok(None),
+                        Some(Ok(key)) => Ok(Some(key)),
+                        Some(Err(KeyError::Need(need))) => {
+                            needs.push(need);
+                            Ok(None)
+                        }
+                        Some(Err(other)) => Err(other),
+                    };
+                    let (old, new) = (key(change.before)?, key(change.after)?);
+                    let mut put = |image: &[u8]| {
+                        let start = self.images.len();
+                        self.images.extend_from_slice(image);
+                        start..self.images.len()
+                    };
+                    let (before, after) = (change.before.map(&mut put), change.after.map(&mut put));
+                    let transaction = self.transactions.len().saturating_sub(1);
+                    let mut effect = |key, before, after| {
+                        let table = table.clone();
+                        self.effects.push(Effect {
+                            table,
+                            key,
+                            flags,
+                            timestamp,
+                            transaction,
+                            index,
+                            before,
+                            after,
+                        });
+                    };
+                    match (old, new) {
+                        (Some(old), Some(new)) if old != new => {
+                            effect(old, before, None);
+                            effect(new, None, after);
+                        }
+                        (Some(key), _) | (None, Some(key)) => effect(key, before, after),
+                        (None, None) => {}
+                    }
+                    Ok(())
+                }
+                Item::Statement(query) => match rules.ddl {
+                    DdlPolicy::Ignore => Ok(()),
+                    DdlPolicy::Halt => Err(DecodeError::Ddl {
+                        schema: query.schema.to_owned(),
+                        statement: String::from_utf8_lossy(query.statement).chars().take(200).collect(),
+                    }),
+                },
+            });
+        let result = result.and(if needs.is_empty() { Ok(()) } else { Err(DecodeError::Needs(needs)) });
+        if result.is_err() {
+            self.effects.truncate(start.0);
+            self.images.truncate(start.1);
+            *next_index = start.2;
+        }
+        result
+    }
+}
+
+/// What decides how events become effects.
+pub struct Rules<'a> {
+    /// Which tables are carried.
+    pub carries: &'a Carries,
+    /// How the server weighs text.
+    pub weights: &'a Weights,
+    /// What to do with DDL.
+    pub ddl: DdlPolicy,
+}
+
+impl SourceTransaction {
+    /// From its record.
+    pub fn new(sequence: Sequence, hlc: Hlc, record: RecordNumber, body: &TransactionBody<'_>) -> Self {
+        Self { sequence, hlc, context: body.context.clone(), commit_us: body.commit_us, record }
+    }
+}
+
+/// The rows event that takes a row from one state to another; `None` if it stays absent.
+pub fn rows_kind(present: bool, wanted: bool) -> Option<RowsKind> {
+    match (present, wanted) {
+        (true, true) => Some(RowsKind::Update),
+        (true, false) => Some(RowsKind::Delete),
+        (false, true) => Some(RowsKind::Write),
+        (false, false) => None,
+    }
+}

@@ -1,0 +1,295 @@
+//! What comes next of one origin: batches under backlog, single transactions when caught up, large ones alone.
+
+use transaction::binlog::Tables;
+use transaction::record::{Body, Record};
+use transaction::{Context, Hlc, RecordNumber, RegionName, Sequence};
+
+use crate::effect::{DecodeError, Part, Rules, SourceTransaction};
+use crate::logs::{Logs, RecordReader};
+
+/// Bounds of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    /// Most source transactions that one target transaction commits.
+    pub transactions_max: usize,
+    /// Bytes of row images after which a batch is closed.
+    pub bytes_max: usize,
+}
+
+/// What an origin has to offer.
+#[derive(Debug)]
+pub enum Next {
+    /// Transactions to apply together.
+    Batch(Batch),
+    /// A large transaction, whose rows are read from its chunks.
+    Large(Large),
+    /// Nothing durable is left to read.
+    Drained,
+    /// The next transaction waits for one of another origin.
+    WaitsFor {
+        /// Whose transaction.
+        origin: RegionName,
+        /// Which.
+        sequence: Sequence,
+    },
+    /// The next record's stamp is ahead of this region's clock by more than `clock_skew_max`.
+    AheadOfClock {
+        /// By how much, microseconds.
+        ahead_us: u64,
+    },
+}
+
+/// Transactions that are applied together, and what the records among them said.
+#[derive(Debug)]
+pub struct Batch {
+    /// Transactions and rows.
+    pub part: Part,
+    /// How far applying it gets the origin.
+    pub reach: Reach,
+}
+
+/// A transaction in chunks.
+#[derive(Debug, Clone)]
+pub struct Large {
+    /// Stamps.
+    pub transaction: SourceTransaction,
+    /// First record of the chain.
+    pub first_chunk: RecordNumber,
+    /// How many chunks come before the record that ends it.
+    pub chunks: u32,
+    /// How far applying it gets the origin.
+    pub reach: Reach,
+}
+
+/// How far an origin is, seen from its own log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reach {
+    /// The last record.
+    pub record: RecordNumber,
+    /// The last transaction.
+    pub sequence: Sequence,
+    /// The newest stamp.
+    pub hlc: Hlc,
+    /// What the origin had applied there.
+    pub context: Context,
+    /// Commit time of the last transaction, microseconds; 0 if there was none.
+    pub commit_us: u64,
+}
+
+/// What a transaction must wait for, decided from its stamps alone.
+#[derive(Debug)]
+pub struct Gate<'a> {
+    /// This region.
+    pub region: RegionName,
+    /// What is applied here, of every origin.
+    pub applied: &'a Context,
+    /// This region's clock, microseconds.
+    pub now_us: u64,
+    /// How far ahead of it a stamp may be, microseconds.
+    pub skew_us_max: u64,
+}
+
+impl Gate<'_> {
+    /// `None` if the transaction may be applied.
+    fn closed(&self, origin: RegionName, hlc: Hlc, context: &Context) -> Option<Next> {
+        if let Some(ahead_us) =
+            hlc.0.checked_sub(self.now_us.saturating_add(self.skew_us_max)).filter(|us| *us > 0)
+        {
+            return Some(Next::AheadOfClock { ahead_us: ahead_us + self.skew_us_max });
+        }
+        context
+            .iter()
+            .filter(|(other, _)| *other != self.region && *other != origin)
+            .find(|(other, sequence)| !self.applied.covers(*other, *sequence))
+            .map(|(origin, sequence)| Next::WaitsFor { origin, sequence })
+    }
+}
+
+/// Why an origin cannot be fed.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// Weights to ask the server for; then try again.
+    #[error("text weights are missing")]
+    Needs(Vec<transaction::key::Need>),
+    /// A person must act.
+    #[error("{0}")]
+    Halt(String),
+}
+
+/// Reads one origin's log, record by record.
+pub struct Feed {
+    origin: RegionName,
+    reach: Reach,
+    reader: Box<dyn RecordReader>,
+    /// A record that was read and could not be taken yet.
+    held: Option<Vec<u8>>,
+    chain: Option<(RecordNumber, u32)>,
+    /// Kept from transaction to transaction, so that equal table maps are one value.
+    tables: Tables,
+}
+
+impl Feed {
+    /// A feed that goes on after `reach.record`.
+    pub fn new(logs: &dyn Logs, origin: RegionName, reach: Reach) -> Result<Self, String> {
+        let reader = logs.reader(origin, reach.record.next())?;
+        Ok(Self { origin, reach, reader, held: None, chain: None, tables: Tables::default() })
+    }
+
+    /// How far the origin is handed out.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Takes the next batch or large transaction. What was handed out must be applied before the next call.
+    pub fn next(
+        &mut self,
+        limits: BatchLimits,
+        gate: &Gate<'_>,
+        rules: &Rules<'_>,
+    ) -> Result<Next, FeedError> {
+        let mut part = Part::default();
+        let start = self.reach.record;
+        let closed = loop {
+            if part.transactions.len() >= limits.transactions_max || part.len() >= limits.bytes_max {
+                break None;
+            }
+            let Some(bytes) = self.read()? else { break Some(Next::Drained) };
+            match self.take(&bytes, &mut part, gate, rules) {
+                Ok(None) => {}
+                Ok(Some(next)) => {
+                    // A large one runs alone; what is before it in the batch goes first.
+                    match next {
+                        Next::Large(large) if part.is_empty() => {
+                            self.reach = large.reach.clone();
+                            self.chain = None;
+                            return Ok(Next::Large(large));
+                        }
+                        _ => self.held = Some(bytes),
+                    }
+                    break Some(next);
+                }
+                Err(FeedError::Needs(needs)) if part.is_empty() => {
+                    self.held = Some(bytes);
+                    return Err(FeedError::Needs(needs));
+                }
+                Err(error) if part.is_empty() => {
+                    self.held = Some(bytes);
+                    return Err(error);
+                }
+                // What is whole goes first; the error comes again at the next call.
+                Err(_) => {
+                    self.held = Some(bytes);
+                    break None;
+                }
+            }
+        };
+        match closed {
+            Some(next) if self.reach.record == start => Ok(next),
+            _ => Ok(Next::Batch(Batch { part, reach: self.reach.clone() })),
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Vec<u8>>, FeedError> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
+        Ok(self.reader.next().map_err(FeedError::Halt)?.map(<[u8]>::to_vec))
+    }
+
+    /// Adds a record to the batch, or says why it must wait.
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        part: &mut Part,
+        gate: &Gate<'_>,
+        rules: &Rules<'_>,
+    ) -> Result<Option<Next>, FeedError> {
+        let record = Record::decode(bytes).map_err(|e| FeedError::Halt(e.to_string()))?;
+        let mut reach = self.reach.clone();
+        reach.record = record.number;
+        match &record.body {
+            Body::Chunk { index, .. } => {
+                let first = self.chain.filter(|_| *index > 0).map_or(record.number, |(first, _)| first);
+                self.chain = Some((first, index + 1));
+                // Not part of any reach: a restart must see the chain from its first chunk.
+                return Ok(None);
+            }
+            Body::Transaction(body) => {
+                if let Some(next) = gate.closed(self.origin, record.hlc, &body.context) {
+                    return Ok(Some(next));
+                }
+                if record.sequence != self.reach.sequence.next() {
+                    return Err(FeedError::Halt(format!(
+                        "the log of {} goes on with transaction {} where {} is due: its copy here begins too late; \
+                         seed this region anew",
+                        self.origin,
+                        record.sequence,
+                        self.reach.sequence.next()
+                    )));
+                }
+                let source = SourceTransaction::new(record.sequence, record.hlc, record.number, body);
+                reach.sequence = record.sequence;
+                reach.hlc = reach.hlc.max(record.hlc);
+                reach.context = body.context.clone();
+                reach.commit_us = body.commit_us;
+                if body.chunks > 0 {
+                    let first_chunk = RecordNumber(record.number.0 - u64::from(body.chunks));
+                    return Ok(Some(Next::Large(Large {
+                        transaction: source,
+                        first_chunk,
+                        chunks: body.chunks,
+                        reach,
+                    })));
+                }
+                part.begin(source);
+                self.tables.trim();
+                let checksums = record.event_checksums;
+                let added = part.add_events(body.events, checksums, &mut self.tables, &mut 0, rules);
+                if let Err(error) = added {
+                    part.transactions.pop();
+                    return Err(self.failure(&record, error));
+                }
+            }
+            Body::Position(position) => {
+                // An origin's claim holds only once all of its transactions before it are applied: it waits its turn.
+                reach.context = position.context.clone();
+                reach.hlc = reach.hlc.max(record.hlc);
+            }
+            Body::Incarnation { .. } => {}
+            Body::Repair { .. } | Body::Prepare { .. } => {
+                return Err(FeedError::Halt(format!(
+                    "record {} of {} is a {:?}, which this version does not apply; upgrade it",
+                    record.number,
+                    self.origin,
+                    record.kind()
+                )));
+            }
+        }
+        self.chain = None;
+        self.reach = reach;
+        Ok(None)
+    }
+
+    fn failure(&self, record: &Record<'_>, error: DecodeError) -> FeedError {
+        match error {
+            DecodeError::Needs(needs) => FeedError::Needs(needs),
+            other => FeedError::Halt(describe(self.origin, record, &other)),
+        }
+    }
+}
+
+/// The transaction, the reason, the remedy.
+pub(crate) fn describe(origin: RegionName, record: &Record<'_>, error: &DecodeError) -> String {
+    let gtid = record.transaction().map_or_else(|| "none".into(), |body| body.gtid.to_string());
+    let remedy = match error {
+        DecodeError::Ddl { .. } => {
+            ". DDL is not replicated by this version: run the statement in every region and set ddl = \"ignore\" in \
+             [mesh] of every region"
+        }
+        _ => "",
+    };
+    format!(
+        "transaction {} of {origin} (GTID {gtid}, record {}): {error}{remedy}",
+        record.sequence, record.number
+    )
+}

@@ -1,0 +1,638 @@
+//! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::Conn;
+use tokio::sync::{Notify, watch};
+use transaction::binlog::Tables;
+use transaction::record::{Body, Record};
+use transaction::{Context, RecordNumber, RegionName};
+
+use crate::attempt::{Attempt, Tally};
+use crate::definitions::Definitions;
+use crate::effect::{Carries, DdlPolicy, DecodeError, Part, Rules};
+use crate::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Large, Next, Reach};
+use crate::logs::Logs;
+use crate::progress::{OriginProgress, State};
+use crate::session::{MarkerChange, Session, SqlFailure};
+use crate::shared::Shared;
+use crate::{definitions, tables};
+
+/// Makes a new connection to the target.
+pub type Connect =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Conn, mysql_async::Error>> + Send>> + Send + Sync>;
+
+/// What a lane needs.
+pub struct LaneSetup {
+    /// This region.
+    pub region: RegionName,
+    /// The other regions, whose logs it applies.
+    pub origins: Vec<RegionName>,
+    /// Connects to the region's MySQL.
+    pub connect: Connect,
+    /// Token of this process; see [`tables::take_ownership`].
+    pub owner: u64,
+    /// What it shares with the extractor.
+    pub shared: Arc<Shared>,
+    /// The region's logs.
+    pub logs: Arc<dyn Logs>,
+    /// Which tables are carried.
+    pub carries: Carries,
+    /// What to do with DDL.
+    pub ddl: DdlPolicy,
+    /// Bounds of a batch.
+    pub limits: BatchLimits,
+    /// How far ahead of this region's clock a stamp may be, microseconds.
+    pub skew_us_max: u64,
+    /// Woken when a log has new durable records, or a pause ends.
+    pub wake: Arc<Notify>,
+    /// The wall clock, microseconds since 1970.
+    pub now_us: fn() -> u64,
+    /// Becomes true when the lane is to stop.
+    pub shutdown: watch::Receiver<bool>,
+    /// Where each origin's state is reported.
+    pub progress: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
+}
+
+/// How long the extractor may take to pass what the lane has locked, before the lane lets go and starts over.
+const PASS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bounds of the wait before another try.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Applies the logs of all other origins to one MySQL, over one connection.
+pub struct Lane {
+    setup: LaneSetup,
+    session: Option<Session>,
+    feeds: BTreeMap<RegionName, Feed>,
+    applied: Context,
+    definitions: Definitions,
+}
+
+/// Why an origin stops.
+enum Stop {
+    /// MySQL is away: all origins wait.
+    Away(String),
+    /// A person must act for this origin.
+    Halt(String),
+    /// Another process took over.
+    Fenced,
+    /// The process is shutting down.
+    Shutdown,
+}
+
+impl Lane {
+    /// A lane that has not connected yet.
+    pub fn new(setup: LaneSetup) -> Self {
+        Self {
+            setup,
+            session: None,
+            feeds: BTreeMap::new(),
+            applied: Context::new(),
+            definitions: Definitions::default(),
+        }
+    }
+
+    /// Runs until shutdown. Returns an error only if another process has taken over.
+    pub async fn run(mut self) -> Result<(), SqlFailure> {
+        let mut delay = RETRY_FIRST;
+        while !*self.setup.shutdown.borrow() {
+            if self.session.is_none() {
+                match self.open().await {
+                    Ok(()) => delay = RETRY_FIRST,
+                    Err(SqlFailure::Fenced) => return self.fenced(),
+                    Err(failure) => {
+                        self.report_all(&State::Waiting { reason: failure.to_string() });
+                        tracing::warn!("applier: {failure}");
+                        self.pause(delay).await;
+                        delay = (delay * 2).min(RETRY_MAX);
+                        continue;
+                    }
+                }
+            }
+            let wake = self.setup.wake.clone();
+            let notified = wake.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            let mut worked = false;
+            for origin in self.setup.origins.clone() {
+                match self.advance(origin).await {
+                    Ok(progressed) => worked |= progressed,
+                    Err(Stop::Away(reason)) => {
+                        tracing::warn!("applier: {reason}");
+                        self.report_all(&State::Waiting { reason });
+                        self.session = None;
+                        break;
+                    }
+                    Err(Stop::Halt(reason)) => {
+                        tracing::error!("origin {origin} is halted: {reason}");
+                        self.report(origin, State::Halted { reason });
+                        self.update(origin, |progress| progress.retry = false);
+                        self.rollback().await;
+                    }
+                    Err(Stop::Fenced) => return self.fenced(),
+                    Err(Stop::Shutdown) => break,
+                }
+            }
+            if self.session.is_none() {
+                self.pause(delay).await;
+                delay = (delay * 2).min(RETRY_MAX);
+            } else if !worked {
+                let mut shutdown = self.setup.shutdown.clone();
+                tokio::select! {
+                    () = &mut notified => {}
+                    _ = shutdown.changed() => {}
+                    // A stamp ahead of the clock and a halted origin's remedy make no sound.
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fenced(&self) -> Result<(), SqlFailure> {
+        self.report_all(&State::Halted { reason: SqlFailure::Fenced.to_string() });
+        Err(SqlFailure::Fenced)
+    }
+
+    async fn pause(&self, delay: Duration) {
+        let mut shutdown = self.setup.shutdown.clone();
+        tokio::select! {
+            _ = shutdown.changed() => {}
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+
+    async fn rollback(&mut self) {
+        if let Some(session) = &mut self.session
+            && session.rollback().await.is_err()
+        {
+            self.session = None;
+        }
+    }
+
+    /// Connects, takes ownership, and sets every feed to where the markers are.
+    async fn open(&mut self) -> Result<(), SqlFailure> {
+        let conn = (self.setup.connect)().await?;
+        let mut session = Session::open(conn).await?;
+        tables::take_ownership(session.conn(), self.setup.owner).await?;
+        let markers = tables::applied(session.conn()).await?;
+        for origin in &self.setup.origins {
+            let Some(marker) = markers.iter().find(|marker| marker.origin == *origin) else { continue };
+            let known = self.feeds.get(origin).map(|feed| feed.reach().clone());
+            if known.as_ref().is_none_or(|reach| reach.sequence != marker.sequence) {
+                let reach = Reach {
+                    record: marker.record,
+                    sequence: marker.sequence,
+                    hlc: marker.hlc,
+                    context: known.map(|reach| reach.context).unwrap_or_default(),
+                    commit_us: 0,
+                };
+                let feed = Feed::new(self.setup.logs.as_ref(), *origin, reach).map_err(SqlFailure::Halt)?;
+                self.feeds.insert(*origin, feed);
+            }
+            self.applied.raise(*origin, marker.sequence);
+            self.update(*origin, |progress| {
+                progress.applied_sequence = marker.sequence;
+                progress.applied_record = progress.applied_record.max(marker.record);
+            });
+        }
+        self.definitions.clear();
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Applies the next batch of one origin. Returns whether there was something.
+    async fn advance(&mut self, origin: RegionName) -> Result<bool, Stop> {
+        let (paused, halted) = {
+            let progress = self.progress(origin);
+            (progress.paused, matches!(progress.state, State::Halted { .. }) && !progress.retry)
+        };
+        if halted {
+            return Ok(false);
+        }
+        if paused {
+            self.report(origin, State::Paused);
+            return Ok(false);
+        }
+        if !self.feeds.contains_key(&origin) {
+            self.report(
+                origin,
+                State::Waiting { reason: "its marker: tables are not compared or seeded yet".into() },
+            );
+            // The marker may have been set meanwhile.
+            return match self.marker_appeared(origin).await {
+                Ok(appeared) => Ok(appeared),
+                Err(failure) => Err(self.stop(failure)),
+            };
+        }
+        match self.next(origin).await? {
+            Next::Drained => {
+                self.report(origin, State::Running);
+                Ok(false)
+            }
+            Next::WaitsFor { origin: other, sequence } => {
+                self.report(origin, State::Waiting { reason: format!("transaction {sequence} of {other}") });
+                Ok(false)
+            }
+            Next::AheadOfClock { ahead_us } => {
+                let reason = format!(
+                    "its next stamp is {:.3} s ahead of this region's clock; set the clocks right (clock_skew_max)",
+                    ahead_us as f64 / 1e6
+                );
+                self.report(origin, State::Waiting { reason });
+                Ok(false)
+            }
+            Next::Batch(batch) => {
+                self.apply_batch(origin, &batch).await?;
+                Ok(true)
+            }
+            Next::Large(large) => {
+                self.apply_large(origin, &large).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn marker_appeared(&mut self, origin: RegionName) -> Result<bool, SqlFailure> {
+        let Some(session) = &mut self.session else { return Ok(false) };
+        let markers = tables::applied(session.conn()).await?;
+        if markers.iter().any(|marker| marker.origin == origin) {
+            self.session = None;
+            self.open().await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// What the origin offers; asks the server for text weights on the way.
+    async fn next(&mut self, origin: RegionName) -> Result<Next, Stop> {
+        loop {
+            let gate = Gate {
+                region: self.setup.region,
+                applied: &self.applied,
+                now_us: (self.setup.now_us)(),
+                skew_us_max: self.setup.skew_us_max,
+            };
+            let Some(feed) = self.feeds.get_mut(&origin) else { return Ok(Next::Drained) };
+            let result = {
+                let weights = self.setup.shared.weights.read();
+                let rules = Rules { carries: &self.setup.carries, weights: &weights, ddl: self.setup.ddl };
+                feed.next(self.setup.limits, &gate, &rules)
+            };
+            match result {
+                Ok(next) => return Ok(next),
+                Err(FeedError::Halt(reason)) => return Err(Stop::Halt(reason)),
+                Err(FeedError::Needs(needs)) => {
+                    self.learn(needs).await.map_err(|failure| self.stop(failure))?
+                }
+            }
+        }
+    }
+
+    async fn learn(&mut self, needs: Vec<transaction::key::Need>) -> Result<(), SqlFailure> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        learn(session.conn(), &self.setup.shared, needs).await
+    }
+
+    fn stop(&self, failure: SqlFailure) -> Stop {
+        match failure {
+            SqlFailure::Away(reason) => Stop::Away(reason),
+            SqlFailure::Fenced => Stop::Fenced,
+            SqlFailure::Locked(reason) | SqlFailure::Surprise(reason) | SqlFailure::Halt(reason) => {
+                Stop::Halt(reason)
+            }
+        }
+    }
+
+    async fn apply_batch(&mut self, origin: RegionName, batch: &Batch) -> Result<(), Stop> {
+        if batch.part.is_empty() {
+            // Positions only: nothing to write, but what the origin claims holds from here on.
+            return self.done(origin, &batch.reach, 0, Tally::default(), None);
+        }
+        let parts = Parts::One(&batch.part);
+        let tally = self.apply(origin, &parts, &batch.reach).await?;
+        self.done(
+            origin,
+            &batch.reach,
+            batch.part.transactions.len() as u64,
+            tally,
+            Some(batch.reach.commit_us),
+        )
+    }
+
+    async fn apply_large(&mut self, origin: RegionName, large: &Large) -> Result<(), Stop> {
+        tracing::info!(
+            "applying transaction {} of {origin} in {} chunks",
+            large.transaction.sequence,
+            large.chunks + 1
+        );
+        let parts = Parts::Chain(Chain {
+            origin,
+            large,
+            starts: parking_lot::Mutex::new(vec![(Tables::default(), 0)]),
+        });
+        let tally = self.apply(origin, &parts, &large.reach).await?;
+        self.done(origin, &large.reach, 1, tally, Some(large.reach.commit_us))
+    }
+
+    /// Tries until the target transaction is committed.
+    async fn apply(&mut self, origin: RegionName, parts: &Parts<'_>, reach: &Reach) -> Result<Tally, Stop> {
+        let mut surprises = 0;
+        let mut delay = RETRY_FIRST;
+        loop {
+            if *self.setup.shutdown.borrow() {
+                return Err(Stop::Shutdown);
+            }
+            let careful = surprises > 1;
+            let failure = match self.attempt(origin, parts, reach, careful).await {
+                Ok(tally) => return Ok(tally),
+                Err(failure) => failure,
+            };
+            match failure {
+                SqlFailure::Away(reason) => {
+                    // Whether it committed is in doubt until the marker has been read.
+                    tracing::warn!("applier: {reason}");
+                    self.report_all(&State::Waiting { reason });
+                    if self.reconnect_and_find(origin, reach).await? {
+                        return Ok(Tally::default());
+                    }
+                }
+                SqlFailure::Locked(reason) => {
+                    tracing::debug!("origin {origin}: {reason}");
+                    self.rollback().await;
+                    self.pause(delay).await;
+                    delay = (delay * 2).min(RETRY_MAX);
+                }
+                SqlFailure::Surprise(reason) => {
+                    tracing::debug!("origin {origin}: {reason}");
+                    surprises += 1;
+                    self.rollback().await;
+                    if surprises > 1000 {
+                        return Err(Stop::Halt(reason));
+                    }
+                }
+                SqlFailure::Fenced => return Err(Stop::Fenced),
+                SqlFailure::Halt(reason) => {
+                    self.rollback().await;
+                    // The feed has handed these out: they must come again when the origin goes on.
+                    self.feeds.remove(&origin);
+                    self.session = None;
+                    let named = format!(
+                        "transactions up to {} of {origin} (record {}): {reason}",
+                        reach.sequence, reach.record
+                    );
+                    return Err(Stop::Halt(named));
+                }
+            }
+        }
+    }
+
+    /// Connects again and reads the marker. Returns whether the transaction in doubt has committed.
+    async fn reconnect_and_find(&mut self, origin: RegionName, reach: &Reach) -> Result<bool, Stop> {
+        let mut delay = RETRY_FIRST;
+        loop {
+            self.session = None;
+            if *self.setup.shutdown.borrow() {
+                return Err(Stop::Shutdown);
+            }
+            let reopened = async {
+                let conn = (self.setup.connect)().await?;
+                let mut session = Session::open(conn).await?;
+                tables::take_ownership(session.conn(), self.setup.owner).await?;
+                let markers = tables::applied(session.conn()).await?;
+                Ok::<_, SqlFailure>((session, markers))
+            };
+            match reopened.await {
+                Ok((session, markers)) => {
+                    self.session = Some(session);
+                    self.definitions.clear();
+                    return Ok(markers.iter().any(|m| m.origin == origin && m.sequence >= reach.sequence));
+                }
+                Err(SqlFailure::Fenced) => return Err(Stop::Fenced),
+                Err(failure) => {
+                    tracing::debug!("applier: {failure}");
+                    self.pause(delay).await;
+                    delay = (delay * 2).min(RETRY_MAX);
+                }
+            }
+        }
+    }
+
+    /// One try: write, lock, look again, correct, commit.
+    async fn attempt(
+        &mut self,
+        origin: RegionName,
+        parts: &Parts<'_>,
+        reach: &Reach,
+        careful: bool,
+    ) -> Result<Tally, SqlFailure> {
+        let shared = self.setup.shared.clone();
+        let logs = self.setup.logs.clone();
+        let Some(session) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let version = shared.definitions_version();
+        self.definitions.refresh(version);
+        session.use_tag(origin).await?;
+        let marker = MarkerChange {
+            origin,
+            sequence: reach.sequence,
+            record: reach.record,
+            hlc: reach.hlc,
+            owner: self.setup.owner,
+        };
+        let mut passed = shared.passed.subscribe();
+        let first_look = passed.borrow_and_update().sequence;
+        let mut attempt = Attempt::new(session, &shared, logs.as_ref(), marker, careful);
+        for place in 0..parts.count() {
+            let part = parts.load(place, &self.setup, attempt.session()).await?;
+            for effect in &part.effects {
+                self.definitions.check(attempt.session().conn(), &shared, &effect.table).await?;
+            }
+            attempt.write(&part).await?;
+        }
+
+        let end = attempt.session().binlog_end().await?;
+        let reached =
+            tokio::time::timeout(PASS_TIMEOUT, passed.wait_for(|passed| passed.reaches(&end))).await;
+        let reached = match reached {
+            Ok(Ok(passed)) => *passed,
+            _ => return Err(SqlFailure::Locked("the extractor is behind; the locks are let go".into())),
+        };
+        if shared.definitions_version() != version {
+            return Err(SqlFailure::Locked("a definition changed meanwhile".into()));
+        }
+        if reached.sequence != first_look {
+            let mut grown = attempt.look_again();
+            for place in (0..parts.count()).rev() {
+                if !grown.is_empty() {
+                    let part = parts.load(place, &self.setup, attempt.session()).await?;
+                    attempt.correct(&part, &mut grown).await?;
+                }
+            }
+        }
+        attempt.commit().await?;
+        let tally = attempt.tally;
+        let mut overlay = attempt.overlay;
+        overlay.commit(&mut shared.index.lock()).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        Ok(tally)
+    }
+
+    /// The origin is applied up to `reach`: what it claims holds now.
+    fn done(
+        &mut self,
+        origin: RegionName,
+        reach: &Reach,
+        transactions: u64,
+        tally: Tally,
+        commit_us: Option<u64>,
+    ) -> Result<(), Stop> {
+        self.applied.raise(origin, reach.sequence);
+        self.setup
+            .shared
+            .index
+            .lock()
+            .observe(origin, &reach.context, reach.sequence)
+            .map_err(|e| Stop::Halt(e.to_string()))?;
+        let now_us = (self.setup.now_us)();
+        self.update(origin, |progress| {
+            progress.state = State::Running;
+            progress.retry = false;
+            progress.applied_sequence = reach.sequence;
+            progress.applied_record = reach.record;
+            progress.transactions += transactions;
+            progress.row_changes += tally.row_changes;
+            progress.conflicts += tally.conflicts;
+            progress.conflicts_won += tally.won;
+            if let Some(commit_us) = commit_us {
+                progress.lag(now_us.saturating_sub(commit_us), transactions);
+            }
+        });
+        Ok(())
+    }
+
+    fn progress(&self, origin: RegionName) -> OriginProgress {
+        self.setup.progress.get(&origin).map(|sender| sender.borrow().clone()).unwrap_or_default()
+    }
+
+    fn update(&self, origin: RegionName, change: impl FnOnce(&mut OriginProgress)) {
+        if let Some(sender) = self.setup.progress.get(&origin) {
+            sender.send_modify(change);
+        }
+    }
+
+    fn report(&self, origin: RegionName, state: State) {
+        if let Some(sender) = self.setup.progress.get(&origin) {
+            sender.send_if_modified(|progress| {
+                let changed = progress.state != state;
+                progress.state = state;
+                changed
+            });
+        }
+    }
+
+    fn report_all(&self, state: &State) {
+        for origin in &self.setup.origins {
+            if !matches!(self.progress(*origin).state, State::Halted { .. }) {
+                self.report(*origin, state.clone());
+            }
+        }
+    }
+}
+
+/// Asks the server for text weights, and keeps them.
+pub async fn learn(
+    conn: &mut Conn,
+    shared: &Shared,
+    needs: Vec<transaction::key::Need>,
+) -> Result<(), SqlFailure> {
+    const AT_A_TIME: usize = 500;
+    let mut answers = Vec::with_capacity(needs.len());
+    for some in needs.chunks(AT_A_TIME) {
+        let question = definitions::weight_question(&shared.weights.read(), some);
+        answers.extend(definitions::ask_weights(conn, &question, some).await?);
+    }
+    shared.weights.write().learn(answers);
+    Ok(())
+}
+
+/// What one target transaction applies: a batch in memory, or a chain that is read part by part, as often as needed.
+enum Parts<'a> {
+    One(&'a Part),
+    Chain(Chain<'a>),
+}
+
+/// A large transaction. Its parts are read in order once, later in any order.
+struct Chain<'a> {
+    origin: RegionName,
+    large: &'a Large,
+    /// Per part, the table maps and the next index that hold at its start.
+    starts: parking_lot::Mutex<Vec<(Tables, u32)>>,
+}
+
+impl Parts<'_> {
+    fn count(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Chain(chain) => chain.large.chunks as usize + 1,
+        }
+    }
+
+    async fn load(
+        &self,
+        place: usize,
+        setup: &LaneSetup,
+        session: &mut Session,
+    ) -> Result<Cow<'_, Part>, SqlFailure> {
+        match self {
+            Self::One(part) => Ok(Cow::Borrowed(part)),
+            Self::Chain(chain) => loop {
+                match chain.read(place, setup)? {
+                    Ok(part) => return Ok(Cow::Owned(part)),
+                    Err(needs) => learn(session.conn(), &setup.shared, needs).await?,
+                }
+            },
+        }
+    }
+}
+
+impl Chain<'_> {
+    /// Reads one part; the inner error is what must be asked for first.
+    fn read(
+        &self,
+        place: usize,
+        setup: &LaneSetup,
+    ) -> Result<Result<Part, Vec<transaction::key::Need>>, SqlFailure> {
+        let number = RecordNumber(self.large.first_chunk.0 + place as u64);
+        let mut reader = setup.logs.reader(self.origin, number).map_err(SqlFailure::Halt)?;
+        let cut = || SqlFailure::Halt(format!("record {number} of {} is missing in its log", self.origin));
+        let bytes = reader.next().map_err(SqlFailure::Halt)?.ok_or_else(cut)?;
+        let record = Record::decode(bytes).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        let events = match &record.body {
+            Body::Chunk { events, .. } => events,
+            Body::Transaction(body) => body.events,
+            _ => return Err(cut()),
+        };
+        let mut starts = self.starts.lock();
+        let (mut tables, mut next_index) = starts.get(place).cloned().ok_or_else(cut)?;
+        let weights = setup.shared.weights.read();
+        let rules = Rules { carries: &setup.carries, weights: &weights, ddl: setup.ddl };
+        let mut part = Part::default();
+        part.begin(self.large.transaction.clone());
+        match part.add_events(events, record.event_checksums, &mut tables, &mut next_index, &rules) {
+            Ok(()) => {
+                if starts.len() == place + 1 {
+                    starts.push((tables, next_index));
+                }
+                Ok(Ok(part))
+            }
+            Err(DecodeError::Needs(needs)) => Ok(Err(needs)),
+            Err(other) => Err(SqlFailure::Halt(other.to_string())),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! One connection of a lane: the statements it sends, and what their failures mean.
+
+use mysql_async::prelude::*;
+use mysql_async::{Conn, Error, Row};
+use transaction::{Hlc, RecordNumber, RegionName, Sequence};
+
+use crate::shared::Passed;
+use crate::tables::has_tags;
+use crate::text::format_description;
+
+/// What a failed statement asks for.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlFailure {
+    /// The connection is gone, or the server cannot take writes now: wait, connect again, read the marker.
+    #[error("MySQL is away: {0}")]
+    Away(String),
+    /// A client held a lock, or a deadlock was broken: roll back and run the transaction again.
+    #[error("the transaction lost to a client's lock and runs again: {0}")]
+    Locked(String),
+    /// A row was there, or was not there, against what the history said: a client changed it meanwhile.
+    #[error("a row is not as its history says: {0}")]
+    Surprise(String),
+    /// Another process took over.
+    #[error(
+        "another concord process applies to this MySQL server (marker owner changed); stop one of the two, \
+         a region has exactly one"
+    )]
+    Fenced,
+    /// A person must act.
+    #[error("{0}")]
+    Halt(String),
+}
+
+impl From<Error> for SqlFailure {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            Error::Server(server) => match server.code {
+                1205 | 1213 | 3572 => Self::Locked(text),
+                1032 => Self::Surprise(text),
+                // Only the primary key says that the row is there; another unique key says that another row is.
+                1062 if server.message.contains(".PRIMARY'") => Self::Surprise(text),
+                1048 if server.message.contains("'owner'") => Self::Fenced,
+                // Read-only, shutting down, killed, offline, too many connections.
+                1290 | 1836 | 1053 | 1317 | 1927 | 3032 | 3168 | 1040 | 4031 => Self::Away(text),
+                _ => Self::Halt(text),
+            },
+            Error::Io(_) => Self::Away(text),
+            Error::Driver(driver) => match driver {
+                mysql_async::DriverError::ConnectionClosed | mysql_async::DriverError::PoolDisconnected => {
+                    Self::Away(text)
+                }
+                _ => Self::Halt(text),
+            },
+            _ => Self::Halt(text),
+        }
+    }
+}
+
+/// What the first and the last statement of a transaction put into the marker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MarkerChange {
+    pub(crate) origin: RegionName,
+    pub(crate) sequence: Sequence,
+    pub(crate) record: RecordNumber,
+    pub(crate) hlc: Hlc,
+    pub(crate) owner: u64,
+}
+
+/// A lane's connection, prepared for row events.
+pub(crate) struct Session {
+    conn: Conn,
+    tags: bool,
+    tag: Option<RegionName>,
+}
+
+impl Session {
+    pub(crate) async fn open(mut conn: Conn) -> Result<Self, SqlFailure> {
+        let row: Option<(String, String, String)> =
+            conn.query_first("SELECT VERSION(), @@binlog_row_image, @@binlog_row_value_options").await?;
+        let (version, image, options) = row.unwrap_or_default();
+        if image != "FULL" || !options.is_empty() {
+            conn.query_drop("SET SESSION binlog_row_image = 'FULL', SESSION binlog_row_value_options = ''")
+                .await?;
+        }
+        conn.query_drop(
+            "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION time_zone = '+00:00', \
+             SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', SESSION innodb_lock_wait_timeout = 5, \
+             SESSION lock_wait_timeout = 5, NAMES utf8mb4",
+        )
+        .await?;
+        conn.query_drop(format_description()).await?;
+        // The format description leaves gtid_next undetermined (error 1782 otherwise, seen).
+        conn.query_drop("SET gtid_next = 'AUTOMATIC'").await?;
+        Ok(Self { conn, tags: has_tags(&version), tag: None })
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// From here on, GTIDs carry the tag of `origin`, where the server has tags.
+    pub(crate) async fn use_tag(&mut self, origin: RegionName) -> Result<(), SqlFailure> {
+        if self.tags && self.tag != Some(origin) {
+            self.conn.query_drop(format!("SET gtid_next = 'AUTOMATIC:{origin}'")).await?;
+            self.tag = Some(origin);
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction with the marker's change, and the rows of `binlog` if any, in one round trip.
+    pub(crate) async fn begin(
+        &mut self,
+        change: &MarkerChange,
+        binlog: Option<&str>,
+    ) -> Result<(), SqlFailure> {
+        let MarkerChange { origin, sequence, record, hlc, owner } = change;
+        // A foreign owner makes the column NULL, which strict mode refuses: so a fenced process cannot go on.
+        let mut text = format!(
+            "BEGIN; UPDATE concord.marker SET sequence = {sequence}, record = {record}, hlc = {hlc}, changes = changes + 1, \
+             owner = IF(owner = {owner}, owner, NULL) WHERE lane = 0 AND origin = '{origin}'"
+        );
+        if let Some(binlog) = binlog {
+            // The BINLOG comes last: a statement after it in one text puts the protocol out of step (seen).
+            text.push_str("; ");
+            text.push_str(binlog);
+        }
+        let affected = self.run(&text).await?;
+        if affected.get(1) != Some(&1) {
+            return Err(SqlFailure::Halt(format!(
+                "the marker of origin {origin} is missing in concord.marker: without it applied work would look local. \
+                 Restore the row, or re-seed this region"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Rows affected by each statement of a text.
+    async fn run(&mut self, text: &str) -> Result<Vec<u64>, SqlFailure> {
+        let mut affected = Vec::new();
+        let mut result = self.conn.query_iter(text).await?;
+        loop {
+            affected.push(result.affected_rows());
+            result.collect::<Row>().await?;
+            if result.is_empty() {
+                break;
+            }
+        }
+        Ok(affected)
+    }
+
+    /// Sends rows.
+    pub(crate) async fn send(&mut self, binlog: &str) -> Result<(), SqlFailure> {
+        Ok(self.conn.query_drop(binlog).await?)
+    }
+
+    /// Locks a row by a locking read; returns whether it is there.
+    pub(crate) async fn lock_row(&mut self, select: &str) -> Result<bool, SqlFailure> {
+        Ok(self.conn.query_first::<u8, _>(select).await?.is_some())
+    }
+
+    /// The end of the target's binlog: every writer of a row that this session has locked is before it (seen; unlike
+    /// `gtid_executed`, which lags the release of the locks).
+    pub(crate) async fn binlog_end(&mut self) -> Result<Passed, SqlFailure> {
+        let statement = if self.tags { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" };
+        let row: Option<Row> = self.conn.query_first(statement).await?;
+        let row = row.ok_or_else(|| SqlFailure::Halt("the server has no binary log; set log_bin".into()))?;
+        let file: String = row.get(0).unwrap_or_default();
+        let offset: u64 = row.get(1).unwrap_or_default();
+        Ok(Passed::new(&file, offset))
+    }
+
+    /// Changes the marker once more, with the number of row changes sent, and commits.
+    pub(crate) async fn commit(&mut self, change: &MarkerChange, row_changes: u64) -> Result<(), SqlFailure> {
+        let MarkerChange { origin, owner, .. } = change;
+        self.run(&format!(
+            "UPDATE concord.marker SET changes = changes + 1, row_changes = {row_changes}, \
+             owner = IF(owner = {owner}, owner, NULL) WHERE lane = 0 AND origin = '{origin}'; COMMIT"
+        ))
+        .await?;
+        Ok(())
+    }
+
+    /// Undoes the open transaction. After any error this comes first.
+    pub(crate) async fn rollback(&mut self) -> Result<(), SqlFailure> {
+        Ok(self.conn.query_drop("ROLLBACK").await?)
+    }
+}

@@ -1,0 +1,139 @@
+//! Concord's own tables in the target MySQL: who the region is, and how far each origin is applied.
+
+use mysql_async::prelude::*;
+use mysql_async::{Conn, Error, Row};
+use transaction::{Hlc, RecordNumber, RegionName, Sequence};
+
+/// GTID tag of Concord's own book-keeping, where the server has tags.
+const OWN_TAG: &str = "_concord";
+
+const STATEMENTS: &[&str] = &[
+    "CREATE DATABASE IF NOT EXISTS concord",
+    "CREATE TABLE IF NOT EXISTS concord.region (
+        id TINYINT UNSIGNED NOT NULL PRIMARY KEY,
+        region VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        mesh VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL
+    ) ENGINE = InnoDB COMMENT = 'The region that this server belongs to'",
+    "CREATE TABLE IF NOT EXISTS concord.marker (
+        lane SMALLINT UNSIGNED NOT NULL,
+        origin VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        sequence BIGINT UNSIGNED NOT NULL COMMENT 'last transaction of the origin applied here',
+        record BIGINT UNSIGNED NOT NULL COMMENT 'its record in the log',
+        hlc BIGINT UNSIGNED NOT NULL COMMENT 'newest stamp among those applied, microseconds',
+        changes BIGINT UNSIGNED NOT NULL COMMENT 'counter, so that every transaction changes the row',
+        row_changes BIGINT UNSIGNED NOT NULL COMMENT 'row changes that the last transaction sent',
+        owner BIGINT UNSIGNED NOT NULL COMMENT 'process that may apply; another one is fenced off',
+        PRIMARY KEY (lane, origin)
+    ) ENGINE = InnoDB COMMENT = 'How far each origin is applied; changed in the same transaction as the rows'",
+];
+
+/// How far an origin is applied, as its marker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// Whose transactions.
+    pub origin: RegionName,
+    /// The last one.
+    pub sequence: Sequence,
+    /// Its record.
+    pub record: RecordNumber,
+    /// The newest stamp.
+    pub hlc: Hlc,
+}
+
+/// Whom the server's schema `concord` says it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Belongs {
+    /// The region.
+    pub region: String,
+    /// The mesh.
+    pub mesh: String,
+}
+
+/// Whether the server has GTID tags (8.3 and later), by its version.
+pub fn has_tags(version: &str) -> bool {
+    let mut numbers =
+        version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (8, 3)
+}
+
+/// Creates schema and tables where they are missing, and claims the server for `region` of `mesh` if no one has.
+/// Returns whom it belongs to: the caller refuses if that is someone else.
+pub async fn create(conn: &mut Conn, region: RegionName, mesh: &str) -> Result<Belongs, Error> {
+    let version: Option<String> = conn.query_first("SELECT VERSION()").await?;
+    let tags = has_tags(&version.unwrap_or_default());
+    if tags {
+        conn.query_drop(format!("SET gtid_next = 'AUTOMATIC:{OWN_TAG}'")).await?;
+    }
+    let existing: Option<u64> = conn
+        .query_first("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'concord' AND TABLE_NAME IN ('region', 'marker')")
+        .await?;
+    if existing != Some(2) {
+        for statement in STATEMENTS {
+            conn.query_drop(*statement).await?;
+        }
+    }
+    if belongs(conn).await?.is_none() {
+        conn.exec_drop("INSERT IGNORE INTO concord.region VALUES (1, ?, ?)", (region.as_str(), mesh)).await?;
+    }
+    if tags {
+        conn.query_drop("SET gtid_next = 'AUTOMATIC'").await?;
+    }
+    Ok(belongs(conn).await?.unwrap_or_else(|| Belongs { region: region.to_string(), mesh: mesh.to_owned() }))
+}
+
+/// Whom the server belongs to; `None` if the row is missing.
+async fn belongs(conn: &mut Conn) -> Result<Option<Belongs>, Error> {
+    let row: Option<(String, String)> =
+        conn.query_first("SELECT region, mesh FROM concord.region WHERE id = 1").await?;
+    Ok(row.map(|(region, mesh)| Belongs { region, mesh }))
+}
+
+/// All markers, by a locking read: after a lost answer it waits for the transaction that was in doubt.
+pub async fn applied(conn: &mut Conn) -> Result<Vec<Applied>, Error> {
+    let rows: Vec<Row> =
+        conn.query("SELECT origin, sequence, record, hlc FROM concord.marker FOR UPDATE").await?;
+    rows.into_iter()
+        .map(|row| {
+            let (origin, sequence, record, hlc): (String, u64, u64, u64) = mysql_async::from_row_opt(row)
+                .map_err(|_| {
+                    Error::Other("concord.marker has not the columns that Concord gave it".into())
+                })?;
+            let origin = RegionName::new(&origin).map_err(|e| Error::Other(e.to_string().into()))?;
+            Ok(Applied { origin, sequence: Sequence(sequence), record: RecordNumber(record), hlc: Hlc(hlc) })
+        })
+        .collect()
+}
+
+/// Sets the marker of an origin that has none yet: it is applied here up to `applied`.
+pub async fn insert_marker(conn: &mut Conn, applied: Applied, owner: u64) -> Result<(), Error> {
+    conn.exec_drop(
+        "INSERT INTO concord.marker VALUES (0, ?, ?, ?, ?, 1, 0, ?)",
+        (applied.origin.as_str(), applied.sequence.0, applied.record.0, applied.hlc.0, owner),
+    )
+    .await
+}
+
+/// Takes the right to apply: from now on a process with another token is fenced off.
+pub async fn take_ownership(conn: &mut Conn, owner: u64) -> Result<(), Error> {
+    conn.exec_drop("UPDATE concord.marker SET changes = changes + 1, row_changes = 0, owner = ?", (owner,))
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_have_tags_from_8_3_on() {
+        for (version, tags) in [
+            ("8.0.36", false),
+            ("8.2.0", false),
+            ("8.3.0", true),
+            ("8.4.5-log", true),
+            ("9.7.4-2", true),
+            ("26.7.0", true),
+        ] {
+            assert_eq!(has_tags(version), tags, "{version}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The history index of a region: for every row with unstable writes, those writes in fold order.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+use transaction::{Context, Hlc, KeyHash, RegionName, Sequence, WriteId};
+
+use crate::history::{Concurrent, Cursor, History, Incoming};
+use crate::node::{COVERS_ALL, LIVE, Node};
+use crate::regions::{Origin, Regions};
+use crate::slab::{NONE, Slab};
+use crate::stability::Stability;
+use crate::transactions::Transactions;
+use crate::write::Place;
+use crate::{Batch, Error};
+
+/// What the hash table keeps per key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    /// The newest write of the history.
+    pub(crate) newest: u32,
+    /// Another number after each write that joined the history; never 0.
+    pub(crate) revision: u32,
+}
+
+/// The unstable writes of all rows. See the crate's text for who feeds it, and SEMANTICS.md for why it may forget.
+#[derive(Debug)]
+pub struct Index {
+    pub(crate) regions: Regions,
+    pub(crate) keys: HashTable<Slot>,
+    pub(crate) nodes: Slab<Node>,
+    pub(crate) transactions: Transactions,
+    pub(crate) stability: Stability,
+    /// Transactions that are stable and whose keys pruning has yet to look at.
+    pub(crate) ready: VecDeque<u32>,
+    /// Per origin, everything up to here has been put into `ready`.
+    pub(crate) queued: Vec<u64>,
+    /// Writes in histories.
+    pub(crate) writes: usize,
+    revision: u32,
+}
+
+/// How much an index holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Rows with a history.
+    pub keys: usize,
+    /// Writes in histories.
+    pub writes: usize,
+    /// Transactions remembered for them.
+    pub transactions: usize,
+    /// Bytes of memory held, reserves included.
+    pub bytes: usize,
+}
+
+impl Index {
+    /// An empty index for the `regions` of the mesh, kept by the region `own`.
+    pub fn new(regions: &[RegionName], own: RegionName) -> Result<Self, Error> {
+        Ok(Self::of(Regions::new(regions, own)?))
+    }
+
+    fn of(regions: Regions) -> Self {
+        let count = regions.len();
+        Self {
+            regions,
+            keys: HashTable::new(),
+            nodes: Slab::new(NONE),
+            transactions: Transactions::new(count),
+            stability: Stability::new(count),
+            ready: VecDeque::new(),
+            queued: vec![0; count],
+            writes: 0,
+            revision: 0,
+        }
+    }
+
+    /// An empty index for the same mesh.
+    pub(crate) fn empty(&self) -> Self {
+        Self::of(self.regions.clone())
+    }
+
+    /// Adds the writes of one committed transaction: `(key, index, live)` each, all of them in one call.
+    ///
+    /// Local transactions come from the extractor, applied ones from a committed [`Batch`] or, at a rebuild, from the log.
+    /// Returns whether it was new: a transaction that is held already, or was held and pruned, changes nothing. A
+    /// primary-key update is two writes with one index; if both keys are the same as the server compares them, the row lives.
+    pub fn insert(
+        &mut self,
+        origin: RegionName,
+        sequence: Sequence,
+        hlc: Hlc,
+        context: &Context,
+        writes: impl IntoIterator<Item = (KeyHash, u32, bool)>,
+    ) -> Result<bool, Error> {
+        let origin = self.regions.origin(origin)?;
+        let seen = self.regions.seen(origin, context)?;
+        self.insert_seen(origin, sequence.0, hlc.0, &seen, writes)
+    }
+
+    pub(crate) fn insert_seen(
+        &mut self,
+        origin: Origin,
+        sequence: u64,
+        hlc: u64,
+        seen: &[u64],
+        writes: impl IntoIterator<Item = (KeyHash, u32, bool)>,
+    ) -> Result<bool, Error> {
+        if self.transactions.knows(origin, sequence) {
+            return Ok(false);
+        }
+        let mut writes = writes.into_iter().peekable();
+        if writes.peek().is_none() {
+            return Ok(true);
+        }
+        let transaction = self.begin(origin, sequence, hlc, seen)?;
+        for (key, index, live) in writes {
+            self.add(transaction, key, index, live)?;
+        }
+        Ok(true)
+    }
+
+    /// Registers a transaction that [`Transactions::knows`] nothing of; its writes follow by [`Index::add`].
+    pub(crate) fn begin(
+        &mut self,
+        origin: Origin,
+        sequence: u64,
+        hlc: u64,
+        seen: &[u64],
+    ) -> Result<u32, Error> {
+        let transaction = self.transactions.insert(origin, sequence, hlc, seen)?;
+        if sequence <= self.queued[usize::from(origin)] {
+            self.ready.push_back(transaction);
+        }
+        Ok(transaction)
+    }
+
+    /// Adds one write of a registered transaction at its place in the history of `key`.
+    pub(crate) fn add(
+        &mut self,
+        transaction: u32,
+        key: KeyHash,
+        index: u32,
+        live: bool,
+    ) -> Result<(), Error> {
+        let sibling = self.transactions[transaction].first;
+        let flags = if live { LIVE } else { 0 };
+        let node = Node::new(key, index, transaction, sibling, flags);
+        let place = self.place(&node);
+
+        // The neighbours: `newer` is the oldest write after the new one, `older` the newest before it.
+        let newest = self.newest(key);
+        let (mut newer, mut older) = (NONE, newest);
+        while older != NONE && self.place(&self.nodes[older]) > place {
+            (newer, older) = (older, self.nodes[older].older);
+        }
+        if older != NONE && self.place(&self.nodes[older]) == place {
+            if live {
+                self.nodes[older].mark(LIVE);
+            }
+            return Ok(());
+        }
+
+        let count = self.nodes.len();
+        let number = self.nodes.insert(node).ok_or(Error::Full { what: "writes", count })?;
+        let covers_all = self.cursor(older).covered_by(self.seen(&node), &place);
+        if covers_all {
+            self.nodes[number].mark(COVERS_ALL);
+        }
+        self.unmark_uncovering(newest, newer, &place);
+        self.link(number, newest, newer, older);
+        let transaction = &mut self.transactions[transaction];
+        transaction.first = number;
+        transaction.left += 1;
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// Of the writes from `newest` down to `oldest`, marks those that do not cover `place`, which comes before them all.
+    fn unmark_uncovering(&mut self, newest: u32, oldest: u32, place: &Place) {
+        let mut at = if oldest == NONE { NONE } else { newest };
+        while at != NONE {
+            let node = self.nodes[at];
+            if node.is(COVERS_ALL) && !self.place(&node).covers(self.seen(&node), place) {
+                self.nodes[at].clear(COVERS_ALL);
+            }
+            at = if at == oldest { NONE } else { node.older };
+        }
+    }
+
+    /// Links a node into the ring of its history, between its neighbours.
+    fn link(&mut self, number: u32, newest: u32, newer: u32, older: u32) {
+        let key = self.nodes[number].key();
+        self.revision = self.revision.wrapping_add(1).max(1);
+        let revision = self.revision;
+        let head = if newer == NONE { number } else { newest };
+        let oldest = match (newest, older) {
+            (NONE, _) | (_, NONE) => number,
+            _ => self.nodes[newest].newer,
+        };
+        self.nodes[number].older = older;
+        self.nodes[number].newer = newer;
+        if older != NONE {
+            self.nodes[older].newer = number;
+        }
+        if newer != NONE {
+            self.nodes[newer].older = number;
+        }
+        self.nodes[head].newer = oldest;
+        let nodes = &self.nodes;
+        if newest == NONE {
+            let slot = Slot { newest: number, revision };
+            self.keys.insert_unique(hash(key), slot, |slot| hash(nodes[slot.newest].key()));
+        } else if let Some(slot) = self.keys.find_mut(hash(key), |slot| slot.newest == newest) {
+            *slot = Slot { newest: head, revision };
+        }
+    }
+
+    pub(crate) fn slot(&self, key: KeyHash) -> Option<Slot> {
+        self.keys.find(hash(key), |slot| self.nodes[slot.newest].key() == key).copied()
+    }
+
+    fn newest(&self, key: KeyHash) -> u32 {
+        self.slot(key).map_or(NONE, |slot| slot.newest)
+    }
+
+    pub(crate) fn place(&self, node: &Node) -> Place {
+        let transaction = &self.transactions[node.transaction()];
+        let (hlc, origin, sequence) = (transaction.hlc, transaction.origin, transaction.sequence);
+        Place { hlc, origin, sequence, index: node.index }
+    }
+
+    pub(crate) fn seen(&self, node: &Node) -> &[u64] {
+        self.transactions.seen(&self.transactions[node.transaction()])
+    }
+
+    pub(crate) fn cursor(&self, at: u32) -> Cursor<'_> {
+        Cursor { index: self, at }
+    }
+
+    pub(crate) fn chain(&self, key: KeyHash) -> Cursor<'_> {
+        self.cursor(self.newest(key))
+    }
+
+    /// Looks at the history of `key`, as an incoming write would find it.
+    ///
+    /// Without `incoming`, nothing is concurrent. A write that is in the history already does not conflict with itself.
+    pub fn look(&self, key: KeyHash, incoming: Option<(&WriteId, &Context)>) -> Result<Look<'_>, Error> {
+        let incoming = incoming.map(|(id, context)| Incoming::new(&self.regions, id, context)).transpose()?;
+        Ok(Look { history: History::of(self.chain(key), None), incoming })
+    }
+
+    /// An empty batch: writes that are being applied and have not committed yet.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self)
+    }
+
+    /// Takes in what `region` says it has committed: `context`, and of its own log everything up to `own_last`.
+    ///
+    /// Call it for the region's own extractor, and for a peer only with the context of a transaction that is applied here and
+    /// inserted, or of a position record all of whose predecessors are. Anything read ahead of that would prune writes
+    /// that a transaction not yet applied may still be concurrent with.
+    pub fn observe(
+        &mut self,
+        region: RegionName,
+        context: &Context,
+        own_last: Sequence,
+    ) -> Result<(), Error> {
+        let region = self.regions.origin(region)?;
+        let seen = self.regions.seen(region, context)?;
+        self.stability.observe(region, &seen, own_last.0);
+        Ok(())
+    }
+
+    /// Whether every region is known to have transaction `sequence` of `origin`: nothing to come can be concurrent with it.
+    pub fn is_stable(&self, origin: RegionName, sequence: Sequence) -> Result<bool, Error> {
+        Ok(self.stable(origin)? >= sequence)
+    }
+
+    /// The highest stable sequence number of `origin`.
+    pub fn stable(&self, origin: RegionName) -> Result<Sequence, Error> {
+        Ok(Sequence(self.stability.stable(self.regions.origin(origin)?)))
+    }
+
+    /// How much is held.
+    pub fn stats(&self) -> Stats {
+        let queues = (self.ready.capacity() * size_of::<u32>()) + self.queued.len() * size_of::<u64>();
+        Stats {
+            keys: self.keys.len(),
+            writes: self.writes,
+            transactions: self.transactions.len(),
+            bytes: self.keys.allocation_size() + self.nodes.bytes() + self.transactions.bytes() + queues,
+        }
+    }
+}
+
+/// A key is a good hash already; the table takes 64 bits of it.
+pub(crate) fn hash(key: KeyHash) -> u64 {
+    key.0 as u64
+}
+
+/// The history of one key, as an incoming write finds it.
+#[derive(Debug)]
+pub struct Look<'a> {
+    history: History<'a>,
+    incoming: Option<Incoming>,
+}
+
+impl<'a> Look<'a> {
+    /// The history.
+    pub fn history(&self) -> &History<'a> {
+        &self.history
+    }
+
+    /// The newest write in fold order.
+    pub fn newest(&self) -> Option<WriteId> {
+        self.history.newest().map(|write| write.id)
+    }
+
+    /// Whether the history holds a write that the incoming one does not cover.
+    pub fn conflict(&self) -> bool {
+        self.incoming.as_ref().is_some_and(|incoming| self.history.conflicts(incoming))
+    }
+
+    /// The writes that the incoming one is concurrent with, newest first. Walks the whole history.
+    pub fn concurrent(&self) -> Concurrent<'_> {
+        self.history.concurrent(self.incoming.as_ref())
+    }
+}

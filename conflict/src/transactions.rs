@@ -1,0 +1,177 @@
+//! The transactions that the index still needs, and their contexts, each stored once.
+
+use std::collections::VecDeque;
+
+use crate::Error;
+use crate::regions::Origin;
+use crate::slab::{NONE, Slab};
+
+/// Numbers of transactions have 28 bits, since a node keeps its flags beside them.
+pub(crate) const TRANSACTION_BITS: u32 = 28;
+
+/// One transaction with writes in a history.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    pub(crate) hlc: u64,
+    pub(crate) sequence: u64,
+    context: u32,
+    /// Head of the list of its nodes that pruning has not come by yet.
+    pub(crate) first: u32,
+    /// How many of its writes are still in a history.
+    pub(crate) left: u32,
+    pub(crate) origin: Origin,
+    /// Pruning has come by all its nodes; none is in the list any more.
+    pub(crate) visited: bool,
+}
+
+/// A context, shared by the transactions of an origin that follow each other with nothing applied in between.
+#[derive(Debug)]
+struct Shared {
+    users: u32,
+    seen: Box<[u64]>,
+}
+
+/// Transactions, per origin in the order of their sequence numbers.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    all: Slab<Transaction>,
+    contexts: Slab<Shared>,
+    queues: Vec<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Numbers of transactions, ascending by sequence number.
+    order: VecDeque<u32>,
+    /// Highest sequence number that has left the queue.
+    gone: u64,
+}
+
+impl Transactions {
+    pub(crate) fn new(regions: usize) -> Self {
+        let queues = (0..regions).map(|_| Queue::default()).collect();
+        Self { all: Slab::new(1 << TRANSACTION_BITS), contexts: Slab::new(NONE), queues }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether the transaction is held, or was held and has become dispensable.
+    pub(crate) fn knows(&self, origin: Origin, sequence: u64) -> bool {
+        let queue = &self.queues[usize::from(origin)];
+        sequence <= queue.gone
+            || queue.order.binary_search_by_key(&sequence, |number| self.all[*number].sequence).is_ok()
+    }
+
+    /// Adds a transaction that is not known yet, without writes.
+    pub(crate) fn insert(
+        &mut self,
+        origin: Origin,
+        sequence: u64,
+        hlc: u64,
+        seen: &[u64],
+    ) -> Result<u32, Error> {
+        let context = self.context(origin, seen)?;
+        let transaction =
+            Transaction { hlc, sequence, context, first: NONE, left: 0, origin, visited: false };
+        let number = self
+            .all
+            .insert(transaction)
+            .ok_or(Error::Full { what: "transactions", count: self.all.len() })?;
+        let queue = &mut self.queues[usize::from(origin)].order;
+        // Nearly always the end; a tail that returns after a failover has lower numbers than what came since.
+        let at = match queue.back() {
+            Some(last) if self.all[*last].sequence > sequence => {
+                queue.partition_point(|other| self.all[*other].sequence < sequence)
+            }
+            _ => queue.len(),
+        };
+        queue.insert(at, number);
+        Ok(number)
+    }
+
+    fn context(&mut self, origin: Origin, seen: &[u64]) -> Result<u32, Error> {
+        if let Some(last) = self.queues[usize::from(origin)].order.back() {
+            let context = self.all[*last].context;
+            let shared = &mut self.contexts[context];
+            if *shared.seen == *seen && shared.users < u32::MAX {
+                shared.users += 1;
+                return Ok(context);
+            }
+        }
+        let count = self.contexts.len();
+        self.contexts
+            .insert(Shared { users: 1, seen: seen.into() })
+            .ok_or(Error::Full { what: "contexts", count })
+    }
+
+    pub(crate) fn seen(&self, transaction: &Transaction) -> &[u64] {
+        &self.contexts[transaction.context].seen
+    }
+
+    /// The transactions of `origin`, ascending by sequence number.
+    pub(crate) fn of(&self, origin: Origin) -> impl Iterator<Item = &Transaction> {
+        self.queues[usize::from(origin)].order.iter().map(|number| &self.all[*number])
+    }
+
+    /// Numbers of the transactions of `origin` with sequence numbers from `after`, not included, to `upto`, included.
+    pub(crate) fn between(&self, origin: Origin, after: u64, upto: u64) -> impl Iterator<Item = u32> + '_ {
+        let queue = &self.queues[usize::from(origin)].order;
+        let bound = |sequence| queue.partition_point(|number| self.all[*number].sequence <= sequence);
+        let (from, to) = (bound(after), bound(upto));
+        queue.range(from..to.max(from)).copied()
+    }
+
+    /// Drops the leading transactions of `origin` that have no write in a history; returns how many.
+    ///
+    /// Only the leading ones, so that what is gone is one prefix and a repeated insert is known for what it is.
+    pub(crate) fn drop_spent(&mut self, origin: Origin) -> usize {
+        let mut dropped = 0;
+        while let Some(number) = self.queues[usize::from(origin)].order.front().copied() {
+            let Transaction { sequence, context, left, visited, .. } = self.all[number];
+            if left > 0 || !visited {
+                break;
+            }
+            let queue = &mut self.queues[usize::from(origin)];
+            queue.order.pop_front();
+            queue.gone = queue.gone.max(sequence);
+            self.all.remove(number);
+            let shared = &mut self.contexts[context];
+            shared.users -= 1;
+            if shared.users == 0 {
+                shared.seen = Box::default();
+                self.contexts.remove(context);
+            }
+            dropped += 1;
+        }
+        if dropped > 0 {
+            let order = &mut self.queues[usize::from(origin)].order;
+            if order.capacity() > 1024 && order.len() < order.capacity() / 8 {
+                order.shrink_to(order.len() * 2);
+            }
+        }
+        dropped
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn bytes(&self) -> usize {
+        let queues: usize = self.queues.iter().map(|queue| queue.order.capacity() * size_of::<u32>()).sum();
+        // The heap rounds small blocks up; 16 bytes a block is its usual overhead.
+        let contexts = self.contexts.len() * (self.queues.len() * size_of::<u64>() + 16);
+        self.all.bytes() + self.contexts.bytes() + contexts + queues
+    }
+}
+
+impl std::ops::Index<u32> for Transactions {
+    type Output = Transaction;
+    fn index(&self, number: u32) -> &Transaction {
+        &self.all[number]
+    }
+}
+
+impl std::ops::IndexMut<u32> for Transactions {
+    fn index_mut(&mut self, number: u32) -> &mut Transaction {
+        &mut self.all[number]
+    }
+}

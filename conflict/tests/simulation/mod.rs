@@ -1,0 +1,150 @@
+//! Regions that write, pull, prune, delete and restart at random, driven by one seed.
+
+mod change;
+mod region;
+mod rng;
+mod rule;
+
+use std::rc::Rc;
+
+use change::{Commit, Seen};
+use region::{Logs, Region};
+use rng::Rng;
+
+pub(crate) use region::{Counts, Mistake};
+pub(crate) use rule::Rule;
+
+/// What a schedule may contain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schedule {
+    pub(crate) seed: u64,
+    pub(crate) regions: usize,
+    pub(crate) rule: Rule,
+    pub(crate) restarts: bool,
+    pub(crate) retention: bool,
+    pub(crate) mistake: Option<Mistake>,
+}
+
+/// How a schedule ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    pub(crate) equal: bool,
+    pub(crate) counts: Counts,
+}
+
+const STEPS: i64 = 120;
+
+/// Plays a schedule to its end, where everything is applied everywhere. Panics where the index contradicts the oracle.
+pub(crate) fn play(schedule: Schedule) -> Outcome {
+    let Schedule { seed, regions, rule, mistake, .. } = schedule;
+    let mut rng = Rng::new(seed);
+    let mut logs: Logs = vec![Vec::new(); regions];
+    let mut positions: Vec<Vec<(u64, Seen)>> = vec![Vec::new(); regions];
+    let mut all: Vec<Region> = (0..regions)
+        .map(|me| Region::new(me, regions, rule, mistake, rng.pick(&[0, 0, 50, -50, 500])))
+        .collect();
+    // Busy meshes are behind nearly always; quiet ones come to rest, forget and delete.
+    let (writes, keys) = (rng.pick(&[6, 12, 30]), rng.pick(&[3, 5, 12]));
+    for step in 0..STEPS {
+        let now = 1_000 + step;
+        let me = rng.below(regions);
+        match rng.below(100) {
+            dice if dice < writes => all[me].local(now, keys, &mut rng),
+            ..35 => all[me].extract(&mut logs[me]),
+            35..40 => {
+                for origin in (0..regions).filter(|origin| *origin != me) {
+                    all[me].apply(&mut logs, origin, usize::MAX, None, &mut rng);
+                }
+            }
+            40..75 => {
+                let origin = rng.below(regions);
+                if origin != me {
+                    let count = 1 + rng.below(8);
+                    let clients = rng.percent(writes as u64).then_some((now, keys));
+                    all[me].apply(&mut logs, origin, count, clients, &mut rng);
+                }
+            }
+            75..84 => {
+                write_position(&mut all[me], &mut logs[me], &mut positions[me]);
+                for reader in (0..regions).filter(|reader| *reader != me) {
+                    all[reader].read_positions(me, &positions[me]);
+                }
+            }
+            84..91 => {
+                let keys_max = rng.pick(&[1, 2, 3, 1_000]);
+                all[me].prune(keys_max);
+            }
+            91..93 => all[me].skew = rng.pick(&[0, -300, -50, 50, 500]),
+            93..95 => all[me].repeat(&logs, &mut rng),
+            95..98 if schedule.retention => {
+                all.iter_mut().for_each(|region| region.retain(&logs, &mut rng));
+            }
+            98.. if schedule.restarts => {
+                if schedule.retention && rng.percent(30) {
+                    let peers = (0..regions).filter(|peer| *peer != me);
+                    let copies: Vec<_> = peers.map(|peer| all[peer].kept_from()).collect();
+                    all[me].lose_logs(&copies);
+                }
+                all[me].restart(&logs, &mut rng);
+            }
+            _ => {}
+        }
+    }
+    drain(&mut all, &mut logs, &mut rng);
+    let equal = all.iter().all(|region| region.rows == all[0].rows);
+    if mistake.is_none() {
+        forget(&mut all, &mut logs);
+    }
+    let mut counts = Counts::default();
+    for region in &all {
+        counts.conflicts += region.counts.conflicts;
+        counts.corrected += region.counts.corrected;
+        counts.pruned += region.counts.pruned;
+        counts.deleted += region.counts.deleted;
+    }
+    Outcome { equal, counts }
+}
+
+fn write_position(region: &mut Region, log: &mut Vec<Rc<Commit>>, positions: &mut Vec<(u64, Seen)>) {
+    region.extract(log);
+    positions.push((log.len() as u64, region.applied));
+}
+
+/// Everything is applied everywhere.
+fn drain(all: &mut [Region], logs: &mut Logs, rng: &mut Rng) {
+    for (me, region) in all.iter_mut().enumerate() {
+        region.extract(&mut logs[me]);
+    }
+    let done = |all: &[Region], logs: &Logs| {
+        let behind =
+            |me: usize, origin: usize| me != origin && all[me].applied[origin] < logs[origin].len() as u64;
+        (0..all.len()).all(|me| (0..all.len()).all(|origin| !behind(me, origin)))
+    };
+    for _ in 0..1_000 {
+        if done(all, logs) {
+            return;
+        }
+        for me in 0..all.len() {
+            for origin in (0..all.len()).filter(|origin| *origin != me) {
+                all[me].apply(logs, origin, 8, None, rng);
+            }
+        }
+    }
+    panic!("the regions never came to rest: causal delivery is stuck");
+}
+
+/// A mesh at rest forgets every write.
+fn forget(all: &mut [Region], logs: &mut Logs) {
+    let mut positions = vec![Vec::new(); all.len()];
+    for (me, region) in all.iter_mut().enumerate() {
+        write_position(region, &mut logs[me], &mut positions[me]);
+    }
+    for (me, region) in all.iter_mut().enumerate() {
+        for (of, positions) in positions.iter().enumerate().filter(|(of, _)| *of != me) {
+            region.read_positions(of, positions);
+        }
+        region.prune(usize::MAX);
+        let stats = region.index.stats();
+        assert_eq!((stats.keys, stats.writes, stats.transactions), (0, 0, 0));
+    }
+}

@@ -1,0 +1,128 @@
+//! Why extraction stops.
+
+use transaction::binlog::EventError;
+use transaction::{Gtid, RegionName, Sequence};
+
+/// Where in the binlog something was read, for messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Binlog file of the source.
+    pub file: String,
+    /// Offset of the end of the event in it.
+    pub offset: u64,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.offset)
+    }
+}
+
+/// What cannot be carried: each of these halts the extractor, with the place in the binlog.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// An event that cannot be read or carried.
+    #[error("{source} (transaction {gtid}, binlog {place})")]
+    Event {
+        /// What is wrong with it.
+        source: EventError,
+        /// The transaction, or "none".
+        gtid: String,
+        /// Where.
+        place: Place,
+    },
+    /// DML in statement format.
+    #[error(
+        "statement-format DML in transaction {gtid} at binlog {place}: {statement:?}; its rows are not in the binlog. \
+         Set binlog_format = ROW in every session, then re-seed the region or skip this transaction"
+    )]
+    StatementDml {
+        /// The transaction.
+        gtid: Gtid,
+        /// Where.
+        place: Place,
+        /// The start of the statement.
+        statement: String,
+    },
+    /// A statement that no rule covers.
+    #[error(
+        "statement in transaction {gtid} at binlog {place} is of no known kind: {statement:?}; it cannot be carried"
+    )]
+    UnknownStatement {
+        /// The transaction.
+        gtid: Gtid,
+        /// Where.
+        place: Place,
+        /// The start of the statement.
+        statement: String,
+    },
+    /// XA.
+    #[error(
+        "XA transaction {gtid} at binlog {place}: XA transactions are not carried by this version; commit in one phase"
+    )]
+    Xa {
+        /// The transaction.
+        gtid: Gtid,
+        /// Where.
+        place: Place,
+    },
+    /// No GTID.
+    #[error(
+        "transaction without GTID at binlog {place}: set gtid_mode = ON and enforce_gtid_consistency = ON"
+    )]
+    Anonymous {
+        /// Where.
+        place: Place,
+    },
+    /// Events in an order that cannot be.
+    #[error("{what} at binlog {place}: the binlog is not as MySQL writes it")]
+    Order {
+        /// What came out of order.
+        what: &'static str,
+        /// Where.
+        place: Place,
+    },
+    /// A write in a region that must not write.
+    #[error(
+        "local write {gtid} at binlog {place} in region {region}, which [mesh] declares writes = false; \
+         set writes = true in every region's [mesh], or undo the write and re-seed this region"
+    )]
+    WriteForbidden {
+        /// This region.
+        region: RegionName,
+        /// The transaction.
+        gtid: Gtid,
+        /// Where.
+        place: Place,
+    },
+    /// Marker and tag disagree.
+    #[error(
+        "transaction {gtid} at binlog {place} carries the tag of an origin and {what}: someone else used the tag"
+    )]
+    TagDisagrees {
+        /// The transaction.
+        gtid: Gtid,
+        /// Where.
+        place: Place,
+        /// How the marker differs.
+        what: &'static str,
+    },
+    /// The binlog is not the one that the log was made from.
+    #[error(
+        "transaction {sequence} of the log is {logged}, but the server's binlog has {found} there (binlog {place}): \
+         this server's history is not the one that was extracted. Was the primary replaced or restored? Re-seed this region"
+    )]
+    HistoryDiffers {
+        /// The transaction.
+        sequence: Sequence,
+        /// GTID in the log.
+        logged: Gtid,
+        /// GTID in the binlog.
+        found: Gtid,
+        /// Where.
+        place: Place,
+    },
+    /// The receiver of the records failed.
+    #[error("{0}")]
+    Sink(String),
+}

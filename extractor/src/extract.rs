@@ -1,0 +1,494 @@
+//! From binlog events to stamped records: the assembly of transactions and the fold over them.
+
+use std::collections::VecDeque;
+
+use transaction::binlog::{
+    Event, EventError, EventKind, GtidEvent, QueryEvent, RowsEvent, RowsKind, Statement, Tables,
+    for_each_event,
+};
+use transaction::record::{Body, Lineage, PositionBody, Record, TransactionBody};
+use transaction::{Context, Gtid, GtidSet, RecordNumber, RegionName, Sequence};
+
+use crate::error::{ExtractError, Place};
+use crate::marker::{self, Marker};
+use crate::stamp::{Stamp, Stamper};
+
+/// Events of one transaction beyond this many bytes go to the log as chunks, so that memory stays bounded.
+pub const CHUNK_LEN: usize = 4 << 20;
+
+/// Who gets what the extractor makes.
+pub trait Sink {
+    /// Events of a local transaction, in order; in several calls if it is large, of which `last` marks the last. Its
+    /// writes are to be in the history index before [`Sink::passed`] says that the extractor is beyond them.
+    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String>;
+    /// The transaction whose events came last will come again from its beginning: the connection broke.
+    fn forget(&mut self);
+    /// One encoded record; numbers are dense. Not yet durable when this returns.
+    fn append(&mut self, record: &[u8]) -> Result<(), String>;
+    /// Everything up to `progress` has been handed over.
+    fn passed(&mut self, progress: Progress<'_>);
+}
+
+/// How far the extractor has read.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// End of the last event of a whole transaction.
+    pub place: &'a Place,
+    /// State of the stamps.
+    pub stamper: &'a Stamper,
+    /// Last record handed over.
+    pub last_record: RecordNumber,
+}
+
+/// Where to go on: what the log's tail says.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// This region.
+    pub region: RegionName,
+    /// Incarnation and epoch for new records.
+    pub lineage: Lineage,
+    /// Executed GTID set of the last position record: where the dump begins.
+    pub executed: GtidSet,
+    /// Stamps as of that position record.
+    pub stamper: Stamper,
+    /// Transactions that the log holds after it, oldest first.
+    pub logged: VecDeque<(Sequence, Gtid)>,
+    /// The next record's number.
+    pub next_record: RecordNumber,
+    /// Whether [mesh] lets this region write.
+    pub may_write: bool,
+    /// Other regions of the mesh, whose names may be tags of applied work.
+    pub peers: Vec<RegionName>,
+}
+
+/// The assembly of transactions and the fold over them. Pure but for its [`Sink`].
+pub struct Extractor<S> {
+    resume: Resume,
+    sink: S,
+    tables: Tables,
+    group: Option<Group>,
+    place: Place,
+    position_due: bool,
+    transactions_since_position: u32,
+    position_wall_us: u64,
+    record: Vec<u8>,
+}
+
+/// A transaction group that is being read.
+struct Group {
+    gtid: Gtid,
+    commit_us: u64,
+    events: Vec<u8>,
+    checksums: bool,
+    kind: GroupKind,
+    marker: Option<Marker>,
+    own_rows: bool,
+    stamp: Option<Stamp>,
+    /// State of the stamps before this transaction took its own.
+    before: Option<Stamper>,
+    chunks: u32,
+    ended: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GroupKind {
+    /// No row or statement has come yet.
+    Unknown,
+    /// A client's work.
+    Local,
+    /// Applied work: its marker came first.
+    Applied,
+    /// Nothing to replicate.
+    Skipped,
+}
+
+impl<S: Sink> Extractor<S> {
+    /// An extractor that goes on where `resume` says.
+    pub fn new(resume: Resume, sink: S) -> Self {
+        Self {
+            resume,
+            sink,
+            tables: Tables::default(),
+            group: None,
+            place: Place::default(),
+            position_due: true,
+            transactions_since_position: 0,
+            position_wall_us: 0,
+            record: Vec::new(),
+        }
+    }
+
+    /// The executed GTID set: where a new dump begins after a reconnect.
+    pub fn executed(&self) -> &GtidSet {
+        &self.resume.executed
+    }
+
+    /// Every GTID that the log accounts for: the server must have them.
+    pub fn held(&self) -> GtidSet {
+        let mut held = self.resume.executed.clone();
+        for (_, gtid) in &self.resume.logged {
+            held.insert(*gtid);
+        }
+        held
+    }
+
+    /// Forgets a transaction that was cut off by the end of a connection; it will come again whole, with the same stamp.
+    ///
+    /// Chunks of it that are in the log already are abandoned there: its new chain begins with index 0 again.
+    pub fn reconnect(&mut self) {
+        self.tables = Tables::default();
+        self.sink.forget();
+        if let Some(before) = self.group.take().and_then(|group| group.before) {
+            self.resume.stamper = before;
+        }
+    }
+
+    /// Takes the next event of the stream, whole, with its checksum if `checksums`; `place` is where it ends.
+    pub fn on_event(
+        &mut self,
+        raw: &[u8],
+        checksums: bool,
+        place: Place,
+        wall_us: u64,
+    ) -> Result<(), ExtractError> {
+        self.place = place;
+        let (event, _) = Event::split(raw, checksums).map_err(|source| self.event_error(source))?;
+        match event.header.kind {
+            // The stream's own events; the connection has looked at them already.
+            EventKind::FormatDescription | EventKind::Rotate | EventKind::PreviousGtids | EventKind::Stop => {
+                self.report()
+            }
+            EventKind::Heartbeat | EventKind::HeartbeatV2 => {
+                self.report();
+                self.on_idle(wall_us)?;
+            }
+            EventKind::AnonymousGtid => return Err(ExtractError::Anonymous { place: self.place.clone() }),
+            EventKind::Gtid | EventKind::GtidTagged => self.begin(event, raw, checksums)?,
+            _ => {
+                self.in_group(event, raw, checksums)?;
+                if self.group.as_ref().is_some_and(|group| group.ended) {
+                    self.commit(wall_us)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// To be called when nothing has come for a while: writes a position record if one is due.
+    pub fn on_idle(&mut self, wall_us: u64) -> Result<(), ExtractError> {
+        const INTERVAL_US: u64 = 500_000;
+        if self.group.is_none()
+            && self.position_due
+            && wall_us.saturating_sub(self.position_wall_us) >= INTERVAL_US
+        {
+            self.write_position(wall_us)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a position record now.
+    pub fn write_position(&mut self, wall_us: u64) -> Result<(), ExtractError> {
+        let stamper = &self.resume.stamper;
+        let body = Body::Position(PositionBody {
+            context: stamper.context.clone(),
+            last_sequence: stamper.last_sequence,
+            wall_us,
+            executed: self.resume.executed.to_string(),
+            file: self.place.file.clone(),
+            offset: self.place.offset,
+        });
+        let hlc = stamper.last_hlc;
+        // While the log is ahead of the re-read binlog, a position record would say less than what it follows.
+        if self.resume.logged.is_empty() {
+            self.append(Sequence(0), hlc, false, body)?;
+            self.position_due = false;
+            self.transactions_since_position = 0;
+            self.position_wall_us = wall_us;
+            self.report();
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, event: Event<'_>, raw: &[u8], checksums: bool) -> Result<(), ExtractError> {
+        if self.group.is_some() {
+            return Err(ExtractError::Order {
+                what: "a transaction begins inside another",
+                place: self.place.clone(),
+            });
+        }
+        let begun = GtidEvent::decode(event).map_err(|source| self.event_error(source))?;
+        self.tables.trim();
+        self.group = Some(Group {
+            gtid: begun.gtid,
+            commit_us: begun.immediate_commit_us,
+            events: raw.to_vec(),
+            checksums,
+            kind: GroupKind::Unknown,
+            marker: None,
+            own_rows: false,
+            stamp: None,
+            before: None,
+            chunks: 0,
+            ended: false,
+        });
+        Ok(())
+    }
+
+    fn in_group(&mut self, event: Event<'_>, raw: &[u8], checksums: bool) -> Result<(), ExtractError> {
+        let Some(mut group) = self.group.take() else {
+            return Err(ExtractError::Order {
+                what: "an event outside of any transaction",
+                place: self.place.clone(),
+            });
+        };
+        if event.header.kind == EventKind::TransactionPayload {
+            // Classified event by event, stored as sent.
+            for_each_event(raw, checksums, &mut |inner| self.classify(&mut group, inner))?;
+        } else {
+            self.classify(&mut group, event)?;
+        }
+        if !matches!(group.kind, GroupKind::Applied | GroupKind::Skipped) {
+            group.events.extend_from_slice(raw);
+            if group.kind == GroupKind::Local && group.events.len() > CHUNK_LEN && !group.ended {
+                self.flush_chunk(&mut group)?;
+            }
+        }
+        self.group = Some(group);
+        Ok(())
+    }
+
+    fn classify(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
+        match event.header.kind {
+            EventKind::TableMap => {
+                self.tables.note(event.body).map_err(|source| self.group_error(group, source))?;
+            }
+            EventKind::WriteRows
+            | EventKind::UpdateRows
+            | EventKind::DeleteRows
+            | EventKind::PartialUpdateRows => {
+                self.classify_rows(group, event).map_err(|source| self.group_error(group, source))?;
+            }
+            EventKind::Query => self.classify_statement(group, event)?,
+            EventKind::Xid => group.ended = true,
+            EventKind::XaPrepare => {
+                return Err(ExtractError::Xa { gtid: group.gtid, place: self.place.clone() });
+            }
+            EventKind::RowsQuery => {}
+            other => return Err(self.group_error(group, EventError::UnknownType(other as u8))),
+        }
+        Ok(())
+    }
+
+    fn classify_rows(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), EventError> {
+        let rows = RowsEvent::decode(event)?;
+        let table = self.tables.of(&rows)?;
+        if Marker::is_marker(table) && rows.kind != RowsKind::Delete {
+            for change in rows.changes(table) {
+                if let Some(after) = change?.after {
+                    group.marker = Some(Marker::decode(table, after)?);
+                }
+            }
+            if group.kind == GroupKind::Unknown {
+                group.kind = GroupKind::Applied;
+                group.events = Vec::new();
+            }
+        } else if table.schema == marker::SCHEMA {
+            // Concord's own book-keeping.
+        } else if group.kind != GroupKind::Applied {
+            group.kind = GroupKind::Local;
+            group.own_rows = true;
+        }
+        Ok(())
+    }
+
+    fn classify_statement(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
+        let query = QueryEvent::decode(event.body).map_err(|source| self.group_error(group, source))?;
+        let statement = || String::from_utf8_lossy(query.statement).chars().take(120).collect::<String>();
+        match query.classify() {
+            Statement::Begin | Statement::Savepoint => {}
+            Statement::Commit | Statement::Rollback => group.ended = true,
+            Statement::Ddl => {
+                let own = query.schema == marker::SCHEMA || group.gtid.source.tag.as_str() == crate::OWN_TAG;
+                group.kind = if own { GroupKind::Skipped } else { GroupKind::Local };
+                group.own_rows = !own;
+                group.ended = true;
+            }
+            Statement::Account | Statement::Maintenance => {
+                group.kind = GroupKind::Skipped;
+                group.ended = true;
+            }
+            Statement::Xa => return Err(ExtractError::Xa { gtid: group.gtid, place: self.place.clone() }),
+            Statement::StatementDml => {
+                return Err(ExtractError::StatementDml {
+                    gtid: group.gtid,
+                    place: self.place.clone(),
+                    statement: statement(),
+                });
+            }
+            Statement::Unknown => {
+                return Err(ExtractError::UnknownStatement {
+                    gtid: group.gtid,
+                    place: self.place.clone(),
+                    statement: statement(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn flush_chunk(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        let stamp = self.stamp(group)?;
+        let relogged = self.is_logged(stamp.sequence);
+        if !relogged {
+            let body = Body::Chunk { index: group.chunks, events: &group.events };
+            self.append(Sequence(0), stamp.hlc, group.checksums, body)?;
+            self.feed(group, &stamp, false)?;
+        }
+        group.chunks += 1;
+        group.events.clear();
+        Ok(())
+    }
+
+    fn stamp(&mut self, group: &mut Group) -> Result<Stamp, ExtractError> {
+        if !self.resume.may_write {
+            return Err(ExtractError::WriteForbidden {
+                region: self.resume.region,
+                gtid: group.gtid,
+                place: self.place.clone(),
+            });
+        }
+        if let Some(stamp) = &group.stamp {
+            return Ok(stamp.clone());
+        }
+        group.before = Some(self.resume.stamper.clone());
+        let stamp = self.resume.stamper.local(group.commit_us);
+        group.stamp = Some(stamp.clone());
+        Ok(stamp)
+    }
+
+    fn is_logged(&self, sequence: Sequence) -> bool {
+        self.resume.logged.front().is_some_and(|(next, _)| *next == sequence)
+    }
+
+    fn feed(&mut self, group: &Group, stamp: &Stamp, last: bool) -> Result<(), ExtractError> {
+        self.sink.writes(stamp, &group.events, group.checksums, last).map_err(ExtractError::Sink)
+    }
+
+    fn commit(&mut self, wall_us: u64) -> Result<(), ExtractError> {
+        let Some(mut group) = self.group.take() else { return Ok(()) };
+        self.check_tag(&group)?;
+        match (group.kind, group.marker) {
+            (GroupKind::Applied, Some(marker)) => {
+                self.resume.stamper.applied(marker.origin, marker.sequence, marker.hlc);
+            }
+            _ if !group.own_rows => {}
+            _ => self.commit_local(&mut group)?,
+        }
+        self.resume.executed.insert(group.gtid);
+        self.position_due = true;
+        self.transactions_since_position += 1;
+        self.report();
+        const TRANSACTIONS_MAX: u32 = 10_000;
+        if self.transactions_since_position >= TRANSACTIONS_MAX {
+            self.write_position(wall_us)?;
+        }
+        self.on_idle(wall_us)
+    }
+
+    fn commit_local(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        let stamp = self.stamp(group)?;
+        if let Some((sequence, logged)) = self.resume.logged.front().copied() {
+            if sequence != stamp.sequence || logged != group.gtid {
+                return Err(ExtractError::HistoryDiffers {
+                    sequence,
+                    logged,
+                    found: group.gtid,
+                    place: self.place.clone(),
+                });
+            }
+            self.resume.logged.pop_front();
+            return Ok(());
+        }
+        self.feed(group, &stamp, true)?;
+        let events = std::mem::take(&mut group.events);
+        let body = Body::Transaction(TransactionBody {
+            context: stamp.context.clone(),
+            gtid: group.gtid,
+            commit_us: group.commit_us,
+            chunks: group.chunks,
+            events: &events,
+        });
+        self.append(stamp.sequence, stamp.hlc, group.checksums, body)
+    }
+
+    fn check_tag(&self, group: &Group) -> Result<(), ExtractError> {
+        let tag = group.gtid.source.tag.as_str();
+        let disagrees =
+            |what| Err(ExtractError::TagDisagrees { gtid: group.gtid, place: self.place.clone(), what });
+        match (&group.marker, group.kind) {
+            (Some(marker), GroupKind::Applied)
+                if !tag.is_empty() && tag != crate::OWN_TAG && tag != marker.origin.as_str() =>
+            {
+                disagrees("a marker of another origin")
+            }
+            (_, GroupKind::Local) if self.resume.peers.iter().any(|peer| peer.as_str() == tag) => {
+                disagrees("no marker")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn append(
+        &mut self,
+        sequence: Sequence,
+        hlc: transaction::Hlc,
+        event_checksums: bool,
+        body: Body<'_>,
+    ) -> Result<(), ExtractError> {
+        let record = Record {
+            number: self.resume.next_record,
+            sequence,
+            hlc,
+            lineage: self.resume.lineage,
+            event_checksums,
+            body,
+        };
+        self.record.clear();
+        record.encode(&mut self.record);
+        self.sink.append(&self.record).map_err(ExtractError::Sink)?;
+        self.resume.next_record = self.resume.next_record.next();
+        if self.record.capacity() > 2 * CHUNK_LEN {
+            self.record = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Tells the sink how far the stream is, unless it is inside a transaction.
+    fn report(&mut self) {
+        if self.group.is_some() {
+            return;
+        }
+        let last_record = RecordNumber(self.resume.next_record.0 - 1);
+        self.sink.passed(Progress { place: &self.place, stamper: &self.resume.stamper, last_record });
+    }
+
+    fn event_error(&self, source: EventError) -> ExtractError {
+        let gtid = self.group.as_ref().map_or("none".into(), |group| group.gtid.to_string());
+        ExtractError::Event { source, gtid, place: self.place.clone() }
+    }
+
+    fn group_error(&self, group: &Group, source: EventError) -> ExtractError {
+        ExtractError::Event { source, gtid: group.gtid.to_string(), place: self.place.clone() }
+    }
+
+    /// What is committed here now, of other origins.
+    pub fn context(&self) -> &Context {
+        &self.resume.stamper.context
+    }
+}
+
+impl From<EventError> for ExtractError {
+    fn from(source: EventError) -> Self {
+        ExtractError::Event { source, gtid: "none".into(), place: Place::default() }
+    }
+}

@@ -1,0 +1,58 @@
+//! Sequence number, HLC and context of each local transaction: a fold over the binlog in commit order.
+
+use transaction::{Context, Hlc, RegionName, Sequence};
+
+/// The state of the fold. Reading the same binlog from the same state gives the same stamps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stamper {
+    /// Transactions of other origins that committed here so far.
+    pub context: Context,
+    /// The newest stamp seen, those carried by markers included.
+    pub last_hlc: Hlc,
+    /// The last local transaction.
+    pub last_sequence: Sequence,
+}
+
+/// What the fold gives a local transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stamp {
+    /// Its number.
+    pub sequence: Sequence,
+    /// Its time.
+    pub hlc: Hlc,
+    /// What it had before it.
+    pub context: Context,
+}
+
+impl Stamper {
+    /// Stamps the next local transaction.
+    pub fn local(&mut self, commit_us: u64) -> Stamp {
+        self.last_hlc = self.last_hlc.tick(commit_us);
+        self.last_sequence = self.last_sequence.next();
+        Stamp { sequence: self.last_sequence, hlc: self.last_hlc, context: self.context.clone() }
+    }
+
+    /// Takes note of applied work: up to `sequence` of `origin` is committed here now.
+    pub fn applied(&mut self, origin: RegionName, sequence: Sequence, hlc: Hlc) {
+        self.context.raise(origin, sequence);
+        self.last_hlc = self.last_hlc.max(hlc);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_transaction_is_stamped_after_all_applied_before_it() {
+        let us = RegionName::new("us").unwrap();
+        let mut stamper = Stamper { context: Context::new(), last_hlc: Hlc(0), last_sequence: Sequence(0) };
+        let first = stamper.local(100);
+        stamper.applied(us, Sequence(7), Hlc(5_000));
+        let second = stamper.local(200);
+        assert_eq!((first.hlc, first.context.get(us)), (Hlc(100), Sequence(0)));
+        assert_eq!((second.hlc, second.context.get(us)), (Hlc(5_001), Sequence(7)));
+        assert_eq!(second.sequence, Sequence(2));
+    }
+}

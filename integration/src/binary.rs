@@ -1,0 +1,27 @@
+//! Where the built programs are.
+
+use crate::{Error, Result};
+use std::path::PathBuf;
+
+/// The binary `concord`: `CONCORD_BIN` if set, else beside the program that runs now (a test lies one folder deeper).
+pub fn concord() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("CONCORD_BIN") {
+        let path = PathBuf::from(path);
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(Error::Unexpected(format!(
+                "CONCORD_BIN={} is no file; build it or unset CONCORD_BIN",
+                path.display()
+            )))
+        };
+    }
+    let here = std::env::current_exe().map_err(Error::io("find the running program"))?;
+    let beside = here.ancestors().skip(1).take(2).map(|dir| dir.join("concord")).find(|path| path.is_file());
+    beside.ok_or_else(|| {
+        Error::Unexpected(format!(
+            "no `concord` beside {}; build it first (cargo build -p replicator) or set CONCORD_BIN",
+            here.display()
+        ))
+    })
+}

@@ -1,0 +1,364 @@
+//! A whole mesh: a server and a Concord per region, set up with the commands a newcomer would type.
+
+use crate::process::Lifetime;
+use crate::server::ServerPlan;
+use crate::wait::{Look, wait_for};
+use crate::{Concord, Error, Result, Server, Sql, account, concord};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+use crate::port::Port;
+
+/// Changes one region's configuration before it is written; gets the region's name and the whole file.
+pub type Edit = Box<dyn Fn(&str, &mut toml::Table)>;
+
+/// What a mesh shall be like.
+pub struct MeshPlan {
+    names: Vec<String>,
+    dir: Option<PathBuf>,
+    schema: String,
+    options: Vec<String>,
+    edits: Vec<Edit>,
+    lifetime: Lifetime,
+}
+
+/// One region: its server and its Concord.
+#[derive(Debug)]
+pub struct Region {
+    /// The region's name.
+    pub name: String,
+    /// Its MySQL server.
+    pub server: Server,
+    /// Its Concord.
+    pub concord: Concord,
+    /// Where its peers reach its link.
+    pub link: u16,
+    _ports: Vec<Port>,
+}
+
+/// Servers and Concords, each running or not. Everything is stopped when it is dropped.
+#[derive(Debug)]
+pub struct Mesh {
+    /// The regions in the order of the plan.
+    pub regions: Vec<Region>,
+    dir: PathBuf,
+    temporary: Option<TempDir>,
+}
+
+impl MeshPlan {
+    /// A mesh of these regions.
+    pub fn of(names: &[&str]) -> Self {
+        Self {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            dir: None,
+            schema: String::new(),
+            options: Vec::new(),
+            edits: Vec::new(),
+            lifetime: Lifetime::Ours,
+        }
+    }
+
+    /// Everything under `dir`, and left there; else under a temporary folder.
+    pub fn dir(mut self, dir: &Path) -> Self {
+        self.dir = Some(dir.to_owned());
+        self
+    }
+
+    /// A script that each server runs before any Concord starts, so that the regions begin equal.
+    pub fn schema(mut self, script: &str) -> Self {
+        script.clone_into(&mut self.schema);
+        self
+    }
+
+    /// One more option of every server.
+    pub fn server_option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    /// A change of every region's configuration.
+    pub fn edit(mut self, edit: impl Fn(&str, &mut toml::Table) + 'static) -> Self {
+        self.edits.push(Box::new(edit));
+        self
+    }
+
+    /// Whether servers and processes may outlive this process.
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Starts the servers and writes certificates, configurations and accounts; starts no Concord.
+    pub async fn build(self) -> Result<Mesh> {
+        // A missing binary is told before a server starts.
+        crate::binary::concord()?;
+        let temporary = match &self.dir {
+            Some(_) => None,
+            None => {
+                let made = tempfile::Builder::new().prefix("concord-mesh-").tempdir();
+                Some(made.map_err(Error::io("create a temporary folder"))?)
+            }
+        };
+        let dir = match (&self.dir, &temporary) {
+            (Some(dir), _) => dir.clone(),
+            (None, Some(made)) => made.path().to_owned(),
+            (None, None) => return Err(Error::Unexpected("a mesh needs a folder".to_owned())),
+        };
+        std::fs::create_dir_all(&dir).map_err(Error::io(format!("create {}", dir.display())))?;
+
+        let certificates = dir.join("certs");
+        let mut arguments = vec!["certs".to_owned(), "--out".to_owned(), certificates.display().to_string()];
+        arguments.extend(self.names.iter().cloned());
+        concord::run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+
+        let mut ports = Vec::new();
+        for _ in &self.names {
+            ports.push((Port::free()?, Port::free()?));
+        }
+        let links: Vec<(String, u16)> =
+            self.names.iter().zip(&ports).map(|(name, (link, _))| (name.clone(), link.number())).collect();
+
+        let mut servers = Vec::new();
+        let count = u32::try_from(self.names.len()).unwrap_or(1);
+        for (name, number) in self.names.iter().zip(1..) {
+            let mut plan =
+                ServerPlan::new(name, number * 10).auto_increment(count, number).lifetime(self.lifetime);
+            for option in &self.options {
+                plan = plan.option(option.clone());
+            }
+            servers.push(plan.launch(&dir.join(name))?);
+        }
+        let mut regions = Vec::new();
+        for ((name, mut server), (link, http)) in self.names.iter().zip(servers).zip(ports) {
+            server.answers().await?;
+            let home = dir.join(name);
+            let mut sql = server.root().await?;
+            sql.script(&self.schema).await?;
+            let config = self.configure(&home, &certificates, name, &links, server.port(), http.number())?;
+            account::create(&mut sql, &config).await?;
+            let concord = Concord::new(name, &config, http.number(), &home.join("concord.log"))?
+                .lifetime(self.lifetime);
+            regions.push(Region {
+                name: name.clone(),
+                server,
+                concord,
+                link: link.number(),
+                _ports: vec![link, http],
+            });
+        }
+        Ok(Mesh { regions, dir, temporary })
+    }
+
+    /// Like [`MeshPlan::build`], and then starts every Concord.
+    pub async fn start(self) -> Result<Mesh> {
+        let mut mesh = self.build().await?;
+        let names: Vec<String> = mesh.regions.iter().map(|region| region.name.clone()).collect();
+        mesh.start_concords(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        Ok(mesh)
+    }
+
+    fn configure(
+        &self,
+        home: &Path,
+        certificates: &Path,
+        name: &str,
+        links: &[(String, u16)],
+        mysql: u16,
+        http: u16,
+    ) -> Result<PathBuf> {
+        let path = home.join("concord.toml");
+        let mut arguments = vec!["init".to_owned(), "--region".to_owned(), name.to_owned()];
+        for (peer, port) in links.iter().filter(|(peer, _)| peer != name) {
+            arguments.extend(["--peer".to_owned(), format!("{peer}=127.0.0.1:{port}")]);
+        }
+        arguments.extend(["--mesh-name", "shop", "--out"].map(str::to_owned));
+        arguments.push(path.display().to_string());
+        concord::run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+
+        let password = home.join("password");
+        write_secret(&password, account::PASSWORD)?;
+        let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
+        let mut table: toml::Table = toml::from_str(&text)
+            .map_err(|error| Error::Unexpected(format!("`concord init` wrote no valid TOML: {error}")))?;
+        for (region, port) in links {
+            set(&mut table, &format!("mesh.regions.{region}.link"), format!("127.0.0.1:{port}"));
+        }
+        let own = links.iter().find(|(region, _)| region == name).map_or(0, |(_, port)| *port);
+        let file = |suffix: &str| certificates.join(suffix).display().to_string();
+        set(&mut table, "region.data_dir", home.join("concord").display().to_string());
+        set(&mut table, "region.mysql.host", "127.0.0.1");
+        set(&mut table, "region.mysql.port", i64::from(mysql));
+        set(&mut table, "region.mysql.user", account::USER);
+        set(&mut table, "region.mysql.password_file", password.display().to_string());
+        set(&mut table, "region.link.listen", format!("127.0.0.1:{own}"));
+        set(&mut table, "region.link.tls", true);
+        set(&mut table, "region.link.ca", file("ca.pem"));
+        set(&mut table, "region.link.cert", file(&format!("{name}.pem")));
+        set(&mut table, "region.link.key", file(&format!("{name}.key")));
+        set(&mut table, "region.http.listen", format!("127.0.0.1:{http}"));
+        for edit in &self.edits {
+            edit(name, &mut table);
+        }
+        write_config(&path, &table)?;
+        Ok(path)
+    }
+}
+
+impl Mesh {
+    /// The folder under which everything lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The names of the regions.
+    pub fn names(&self) -> Vec<String> {
+        self.regions.iter().map(|region| region.name.clone()).collect()
+    }
+
+    /// The region of that name; an error if the plan had none.
+    pub fn region(&mut self, name: &str) -> Result<&mut Region> {
+        let found = self.regions.iter_mut().find(|region| region.name == name);
+        found.ok_or_else(|| Error::Unexpected(format!("this mesh has no region {name}")))
+    }
+
+    /// A new root connection to a region's server.
+    pub async fn root(&mut self, name: &str) -> Result<Sql> {
+        self.region(name)?.server.root().await
+    }
+
+    /// Starts these Concords at once and waits until all are ready.
+    pub async fn start_concords(&mut self, names: &[&str]) -> Result<()> {
+        for name in names {
+            self.region(name)?.concord.spawn()?;
+        }
+        for name in names {
+            self.region(name)?.concord.ready(concord::READY_BOUND).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every running Concord has read its server's binlog to the end and applied all that the others read.
+    pub async fn quiet(&mut self, bound: Duration) -> Result<()> {
+        let regions = &mut self.regions;
+        wait_for("all regions to have applied everything", bound, async || {
+            let mut statuses = Vec::new();
+            for region in regions.iter_mut().filter(|region| region.concord.pid().is_some()) {
+                region.concord.check_running()?;
+                let status = match region.concord.status().await {
+                    Ok(status) => status,
+                    Err(error) => return Ok(Look::NotYet(error.to_string())),
+                };
+                if status.state == "halted" {
+                    return Err(Error::Unexpected(format!(
+                        "{} halted: {}",
+                        region.name,
+                        status.errors().join("; ")
+                    )));
+                }
+                let end = binlog_end(&mut region.server.root().await?).await?;
+                let read = (status.extractor.file.clone(), status.extractor.offset);
+                if read != end {
+                    return Ok(Look::NotYet(format!("{} has read up to {read:?} of {end:?}", region.name)));
+                }
+                statuses.push(status);
+            }
+            for here in &statuses {
+                for origin in statuses.iter().filter(|origin| origin.region != here.region) {
+                    let (applied, written) = (here.applied(&origin.region), origin.extractor.sequence);
+                    if applied != written {
+                        let seen = format!(
+                            "{} has applied {applied} of {written} transactions of {}; {}",
+                            here.region,
+                            origin.region,
+                            here.errors().join("; ")
+                        );
+                        return Ok(Look::NotYet(seen));
+                    }
+                }
+            }
+            Ok(Look::Done(()))
+        })
+        .await
+    }
+
+    /// Waits for quiet, then compares these tables (`schema.table`) in all regions; an error shows the first differences.
+    pub async fn expect_equal(&mut self, tables: &[&str], bound: Duration) -> Result<()> {
+        self.quiet(bound).await?;
+        let mut connections = Vec::new();
+        for region in &self.regions {
+            connections.push((region.name.clone(), region.server.root().await?));
+        }
+        let mut found = Vec::new();
+        for table in tables {
+            found.extend(crate::compare_tables(&mut connections, table).await?);
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let shown: Vec<String> = found.iter().take(10).map(ToString::to_string).collect();
+        Err(Error::Unexpected(format!("{} rows differ:\n{}", found.len(), shown.join("\n"))))
+    }
+
+    /// Leaves servers, processes and files as they are when this handle is dropped.
+    pub fn leave_running(&mut self) {
+        for region in &mut self.regions {
+            region.concord.leave_running();
+            region.server.leave_running();
+        }
+        if let Some(dir) = self.temporary.take() {
+            let _ = dir.keep();
+        }
+    }
+}
+
+/// Sets a value at a dotted path, and makes the tables on the way.
+pub fn set(table: &mut toml::Table, path: &str, value: impl Into<toml::Value>) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value.into());
+        }
+        Some((first, rest)) => {
+            let entry =
+                table.entry(first.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if !entry.is_table() {
+                *entry = toml::Value::Table(toml::Table::new());
+            }
+            if let Some(inner) = entry.as_table_mut() {
+                set(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Writes a configuration.
+pub fn write_config(path: &Path, table: &toml::Table) -> Result<()> {
+    let text =
+        toml::to_string_pretty(table).map_err(|error| Error::Unexpected(format!("write TOML: {error}")))?;
+    std::fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
+}
+
+/// File and offset of the binlog's end.
+pub async fn binlog_end(sql: &mut Sql) -> Result<(String, u64)> {
+    let rows = match sql.rows("SHOW BINARY LOG STATUS").await {
+        // Before 8.2 the statement had another name.
+        Err(error) if error.server_code() == Some(1064) => sql.rows("SHOW MASTER STATUS").await?,
+        other => other?,
+    };
+    let row = rows.first().ok_or_else(|| Error::Unexpected("the server writes no binlog".to_owned()))?;
+    match row.as_slice() {
+        [file, offset, ..] => Ok((file.clone(), offset.parse().unwrap_or(0))),
+        _ => Err(Error::Unexpected("SHOW BINARY LOG STATUS has too few columns".to_owned())),
+    }
+}
+
+fn write_secret(path: &Path, secret: &str) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        writeln!(file, "{secret}")
+    };
+    write().map_err(Error::io(format!("write {}", path.display())))
+}

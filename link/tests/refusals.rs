@@ -1,0 +1,194 @@
+//! Peers that must not talk to each other, and what either is told.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use link::{Identity, LinkError, RefusalCode, Security, Target, Tls, Trouble};
+use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use transaction::Epoch;
+
+/// What both sides say when `eu` with the one identity and security pulls from `us` with the other.
+async fn meeting(us: (Identity, Security), eu: (Identity, Security)) -> (LinkError, String) {
+    let log = MemoryLog::new(1, [10; 10]);
+    let served = serve(us.0, us.1, options(), &log).await;
+    let link = link::Link::new(eu.0, eu.1, options(), std::sync::Arc::new(Ears(Region::new(1))));
+    let target = Target { region: name("us"), ..served.target };
+    let error = pull(&link, &target, &MemorySink::from(1)).await.unwrap();
+    (error, served.region.server_error().await)
+}
+
+fn assert_names(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_of_two_cas_are_refused_by_both_sides_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (Ca::new(&folder.path().join("one")), Ca::new(&folder.path().join("other")));
+    let (error, server) =
+        meeting((identity("us"), one.security("us")), (identity("eu"), other.security("eu"))).await;
+    assert_eq!(error.trouble(), Trouble::NeedsPerson);
+    assert_names(
+        &error.to_string(),
+        &["us at 127.0.0.1", "not from the CA that this region trusts", "concord certs"],
+    );
+    assert_names(
+        &server,
+        &["127.0.0.1", "the peer does not trust the CA of this region's certificate", "concord certs"],
+    );
+}
+
+#[tokio::test]
+async fn a_client_whose_ca_only_the_client_trusts_is_refused_and_told_why() {
+    // The client trusts the server's CA, but shows a certificate of another one.
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (Ca::new(&folder.path().join("one")), Ca::new(&folder.path().join("other")));
+    let mut files = other.issue("eu", "eu", false);
+    let both = folder.path().join("both.pem");
+    let pem = |ca: &str| std::fs::read_to_string(folder.path().join(ca).join("ca.pem")).unwrap();
+    std::fs::write(&both, pem("other") + &pem("one")).unwrap();
+    files.ca = both;
+    let eu = Security::Mutual(Tls::load(&files, name("eu")).unwrap());
+    let (error, server) = meeting((identity("us"), one.security("us")), (identity("eu"), eu)).await;
+    assert_names(
+        &error.to_string(),
+        &["us at", "the peer does not trust the CA of this region's certificate"],
+    );
+    assert_names(&server, &["127.0.0.1", "not from the CA that this region trusts"]);
+}
+
+#[tokio::test]
+async fn a_server_of_another_name_is_refused_by_the_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Ca::new(folder.path());
+    let (error, server) =
+        meeting((identity("ap"), ca.security("ap")), (identity("eu"), ca.security("eu"))).await;
+    assert_names(&error.to_string(), &["us at 127.0.0.1", "bears another name", "\"ap\"", "[mesh.regions]"]);
+    assert_names(&server, &["127.0.0.1", "rejects this region's certificate or its name"]);
+}
+
+#[tokio::test]
+async fn a_client_that_claims_another_region_than_its_certificate_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Ca::new(folder.path());
+    let (error, server) =
+        meeting((identity("us"), ca.security("us")), (identity("eu"), ca.security("ap"))).await;
+    assert_eq!(error.refusal().unwrap().code, RefusalCode::Certificate);
+    assert_names(&error.to_string(), &["the hello says region eu", "\"ap\"", "[region.link]"]);
+    assert_names(&server, &["refused eu at 127.0.0.1", "the hello says region eu"]);
+}
+
+#[tokio::test]
+async fn odd_region_names_work_in_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Ca::new(folder.path());
+    let log = MemoryLog::new(1, [10; 10]);
+    let served = serve(identity("_odd_1_"), ca.security("_odd_1_"), options(), &log).await;
+    let sink = MemorySink::from(1);
+    let pulling = pull(&client("eu", ca.security("eu")), &served.target, &sink);
+    sink.holds(&log.bytes(1)).await;
+    pulling.abort();
+}
+
+#[tokio::test]
+async fn differing_meshes_are_refused_on_both_sides_with_both_fingerprints() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Ca::new(folder.path());
+    let mut us = identity("us");
+    us.mesh_fingerprint = [0xcd; 32];
+    us.mesh_description = "epoch = 1\ninclude = shop.orders".into();
+    let (error, server) = meeting((us, ca.security("us")), (identity("eu"), ca.security("eu"))).await;
+    assert_eq!(error.refusal().unwrap().code, RefusalCode::Fingerprint);
+    for text in [error.to_string(), server] {
+        let (ours, theirs) = ("ab".repeat(32), "cd".repeat(32));
+        assert_names(
+            &text,
+            &[&ours, &theirs, "diff the [mesh] sections", "only us has `include = shop.orders`"],
+        );
+    }
+}
+
+#[tokio::test]
+async fn other_mismatches_have_their_codes() {
+    type Change = fn(&mut Identity);
+    let cases: [(RefusalCode, Change); 5] = [
+        (RefusalCode::Mesh, |eu| eu.mesh = "staging".into()),
+        (RefusalCode::UnknownRegion, |eu| eu.region = name("sa")),
+        (RefusalCode::UnknownRegion, |eu| eu.region = name("us")),
+        (RefusalCode::Epoch, |eu| eu.epoch = Epoch(2)),
+        (RefusalCode::Format, |eu| eu.formats = link::Formats::only(2)),
+    ];
+    for (code, change) in cases {
+        let mut eu = identity("eu");
+        change(&mut eu);
+        let (error, server) = meeting((identity("us"), Security::Plain), (eu, Security::Plain)).await;
+        assert_eq!(error.refusal().unwrap().code, code, "{error}");
+        assert!(server.starts_with("refused "), "{server}");
+    }
+}
+
+#[tokio::test]
+async fn a_region_that_only_the_server_lacks_is_refused_by_name() {
+    let mut us = identity("us");
+    us.regions.remove(&name("eu"));
+    let (error, _) = meeting((us, Security::Plain), (identity("eu"), Security::Plain)).await;
+    assert_names(&error.to_string(), &["us at", "region eu is not in the [mesh.regions] of region us"]);
+}
+
+#[tokio::test]
+async fn tls_on_one_side_only_is_named_on_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Ca::new(folder.path());
+    let (error, server) =
+        meeting((identity("us"), Security::Plain), (identity("eu"), ca.security("eu"))).await;
+    assert_names(&server, &["the peer speaks TLS, this region is configured without", "region.link.tls"]);
+    assert!(!error.to_string().is_empty());
+    let (error, server) =
+        meeting((identity("us"), ca.security("us")), (identity("eu"), Security::Plain)).await;
+    assert_names(&server, &["the peer does not speak TLS", "region.link.tls"]);
+    assert_names(&error.to_string(), &["the peer speaks TLS, this region is configured without"]);
+}
+
+#[tokio::test]
+async fn something_else_than_concord_is_named_as_such() {
+    let log = MemoryLog::new(1, [10; 10]);
+    let served = serve(identity("us"), Security::Plain, options(), &log).await;
+    let mut tcp = TcpStream::connect(&served.target.address).await.unwrap();
+    tcp.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert_names(&served.region.server_error().await, &["is not Concord", "GET / HT", "link address"]);
+    assert_eq!(tcp.read_to_end(&mut Vec::new()).await.unwrap_or(0), 0);
+}
+
+#[test]
+fn certificate_files_that_are_no_good_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (Ca::new(&folder.path().join("one")), Ca::new(&folder.path().join("other")));
+    let load = |files: &link::TlsFiles| Tls::load(files, name("eu")).unwrap_err().to_string();
+    let good = one.issue("eu", "eu", false);
+    assert!(Tls::load(&good, name("eu")).is_ok());
+
+    let foreign = other.issue("foreign", "eu", false);
+    let mixed = link::TlsFiles { ca: good.ca.clone(), ..foreign.clone() };
+    assert_names(&load(&mixed), &["foreign.pem", "not from the CA"]);
+    let swapped = link::TlsFiles { key: foreign.key.clone(), ..good.clone() };
+    assert_names(&load(&swapped), &["foreign.key", "does not go with"]);
+    assert_names(&load(&one.issue("us", "us", false)), &["us.pem", "not good for region eu", "another name"]);
+    assert_names(&load(&one.issue("old", "eu", true)), &["old.pem", "not valid at this time"]);
+
+    let missing = link::TlsFiles { key: folder.path().join("no.key"), ..good.clone() };
+    assert_names(&load(&missing), &["no.key", "private key"]);
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    assert_names(
+        &load(&link::TlsFiles { ca: empty, ..good.clone() }),
+        &["empty.pem", "holds no certificate"],
+    );
+    assert_names(
+        &load(&link::TlsFiles { cert: good.key.clone(), ..good }),
+        &["eu.key", "holds no certificate"],
+    );
+}

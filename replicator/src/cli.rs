@@ -1,0 +1,283 @@
+//! The command line: what can be asked of `concord`, and nothing of how it is answered.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use transaction::RegionName;
+
+use crate::config::Address;
+
+/// The variable that names the configuration file.
+pub(crate) const CONFIG_VARIABLE: &str = "CONCORD_CONFIG";
+
+/// The configuration file that is read when nothing names one.
+pub(crate) const CONFIG_DEFAULT: &str = "concord.toml";
+
+/// Active-active replication for MySQL: every region takes writes, and every region ends with the same rows.
+#[derive(Debug, Parser)]
+#[command(name = "concord", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Configuration file [default: $CONCORD_CONFIG, else concord.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The configuration file, and whether someone named it: on the command line, or in the environment.
+    pub(crate) fn config_file(&self) -> (PathBuf, bool) {
+        let named = self.config.clone().or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+        match named {
+            Some(file) => (file, true),
+            None => (PathBuf::from(CONFIG_DEFAULT), false),
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented configuration for one region
+    Init(InitArgs),
+    /// Make a certificate authority and a certificate per region, for mutual TLS between regions
+    Certs(CertsArgs),
+    /// Print the SQL that creates the account with the least privileges that Concord needs
+    Grants(GrantsArgs),
+    /// Look whether everything is as `run` needs it; one line each, with the statement that fixes it
+    Check(CheckArgs),
+    /// Run this region until SIGTERM
+    Run(RunArgs),
+    /// Show how far each origin has come, here
+    Status(StatusArgs),
+    /// Stop applying here, of one origin or all; logs go on being received
+    Pause(OriginArgs),
+    /// Go on applying
+    Resume(OriginArgs),
+    /// Wait until every write is known everywhere and no conflict can come any more; needed before the mesh section may change
+    Drain(DrainArgs),
+    /// Copy the mesh's tables from another region into this one, so that it joins or rejoins
+    Seed(SeedArgs),
+    /// Read the transaction log
+    #[command(subcommand)]
+    Log(LogCommand),
+}
+
+/// `concord init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Name of this region: a-z, 0-9 and _, such as eu or us_east
+    #[arg(long)]
+    pub(crate) region: RegionName,
+    /// Another region and where its link is reached; repeat for each
+    #[arg(long = "peer", value_name = "NAME=HOST:PORT", required = true, value_parser = parse_peer)]
+    pub(crate) peers: Vec<(RegionName, Address)>,
+    /// Name of the mesh, the same in every region
+    #[arg(long, default_value = "shop")]
+    pub(crate) mesh_name: String,
+    /// Where peers reach this region's link [default: REGION.example:7400, to be corrected]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) link: Option<Address>,
+    /// File to write; never overwritten
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(crate) out: PathBuf,
+}
+
+/// `concord certs`.
+#[derive(Debug, Args)]
+pub(crate) struct CertsArgs {
+    /// Folder for ca.pem, ca.key, REGION.pem and REGION.key; an authority that lies there is used again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// For how many days the regions' certificates are valid
+    #[arg(long, default_value_t = 1095, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
+    /// Names of the regions
+    #[arg(required = true, value_name = "REGION")]
+    pub(crate) regions: Vec<RegionName>,
+}
+
+/// `concord grants`.
+#[derive(Debug, Args)]
+pub(crate) struct GrantsArgs {
+    /// Name of the account [default: the configuration's, else concord]
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// Hosts from which the account may log in
+    #[arg(long, default_value = "%")]
+    pub(crate) host: String,
+    /// Leave out what only `concord seed` needs
+    #[arg(long)]
+    pub(crate) without_seed: bool,
+}
+
+/// `concord check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Warn about a server version that was never tested instead of refusing it
+    #[arg(long)]
+    pub(crate) untested_server: bool,
+}
+
+/// `concord run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Run although this server version was never tested
+    #[arg(long)]
+    pub(crate) untested_server: bool,
+}
+
+/// `concord status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `concord pause` and `concord resume`.
+#[derive(Debug, Args)]
+pub(crate) struct OriginArgs {
+    /// Only what this region wrote [default: every origin]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) origin: Option<RegionName>,
+}
+
+/// `concord drain`.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// Give up after this long
+    #[arg(long, default_value = "60s")]
+    pub(crate) timeout: crate::config::HumanDuration,
+}
+
+/// `concord seed`.
+#[derive(Debug, Args)]
+pub(crate) struct SeedArgs {
+    /// Region to copy from
+    #[arg(long, value_name = "REGION")]
+    pub(crate) from: RegionName,
+    /// Do not ask before the tables here are replaced
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Seed although this server version was never tested
+    #[arg(long)]
+    pub(crate) untested_server: bool,
+}
+
+/// `concord log`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// List transactions
+    List(LogListArgs),
+    /// Show one transaction, its rows decoded
+    Show(LogShowArgs),
+    /// Read every record and verify it
+    Verify(LogVerifyArgs),
+}
+
+/// `concord log list`.
+#[derive(Debug, Args)]
+pub(crate) struct LogListArgs {
+    /// Whose log [default: this region's]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) origin: Option<RegionName>,
+    /// First sequence number
+    #[arg(long, value_name = "N")]
+    pub(crate) from_sequence: Option<u64>,
+    /// How many transactions at most
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u64,
+    /// Only transactions that changed this table
+    #[arg(long, value_name = "SCHEMA.TABLE")]
+    pub(crate) table: Option<String>,
+    /// Only from this time on: 2026-01-31T12:00:00Z, or a span such as 15m for that long ago
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Print JSON, one transaction a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `concord log show`.
+#[derive(Debug, Args)]
+pub(crate) struct LogShowArgs {
+    /// Sequence number in the origin's log
+    #[arg(value_name = "SEQUENCE", required_unless_present = "gtid", conflicts_with = "gtid")]
+    pub(crate) sequence: Option<u64>,
+    /// GTID under which the origin committed it
+    #[arg(long)]
+    pub(crate) gtid: Option<String>,
+    /// Whose log [default: this region's]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) origin: Option<RegionName>,
+    /// Print the rows as SQL statements
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) sql: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `concord log verify`.
+#[derive(Debug, Args)]
+pub(crate) struct LogVerifyArgs {
+    /// Whose log [default: all]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) origin: Option<RegionName>,
+}
+
+fn parse_peer(text: &str) -> Result<(RegionName, Address), String> {
+    let (name, address) =
+        text.split_once('=').ok_or_else(|| format!("{text:?} is no peer: write us=us.example:7400"))?;
+    Ok((name.parse().map_err(|e| format!("{e}"))?, address.parse().map_err(|e| format!("{e}"))?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_form_of_the_manual_is_taken() {
+        for line in [
+            "init --region eu --peer us=us.example:7400 --mesh-name shop --out concord.toml",
+            "certs --out DIR eu us ap",
+            "grants --user concord --host %",
+            "check --json --config x.toml",
+            "--config x.toml run",
+            "status --json",
+            "pause --origin us",
+            "resume",
+            "drain --timeout 60s",
+            "seed --from us --yes",
+            "log list --origin us --from-sequence 3 --limit 5 --table s.t --since 15m --json",
+            "log show 5 --sql",
+            "log show --gtid 21eca99d-e6d3-11f1-93a5-02fc00000001:8 --origin us --json",
+            "log verify --origin us",
+        ] {
+            Cli::try_parse_from(std::iter::once("concord").chain(line.split(' '))).expect(line);
+        }
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_exit_code_2() {
+        for line in
+            ["", "log show", "log show 5 --gtid x", "init --region EU", "init --region eu --peer us", "fly"]
+        {
+            let words = std::iter::once("concord").chain(line.split(' ').filter(|word| !word.is_empty()));
+            assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

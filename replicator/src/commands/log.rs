@@ -1,0 +1,78 @@
+//! `concord log`: the transaction log as people read it.
+//!
+//! **What it is.** A look at the data folder, without a lock and without MySQL, so it works beside `concord run` and
+//! when nothing else does. Output streams: a transaction of any size is shown in bounded memory.
+//!
+//! **What it is not.** It changes nothing. What it cannot decode it says so and ends with 1; it leaves nothing out
+//! silently, but for position records, which `list` passes over (they carry no change).
+//!
+//! **Where to start.** `list.rs`, `show.rs` and `verify.rs` are the three commands; `transactions.rs` reads records and
+//! chains of chunks for them; `people.rs`, `sql.rs` and `json.rs` are the forms in which `show` can say a transaction.
+
+mod failure;
+mod json;
+mod list;
+mod people;
+mod show;
+mod sql;
+mod time;
+mod transactions;
+mod verify;
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use log_store::{Log, Store};
+use transaction::RegionName;
+
+use failure::Failure;
+
+use super::{CommandError, Outcome};
+use crate::cli::LogCommand;
+use crate::config::Config;
+
+/// Answers `concord log …`.
+pub(crate) fn execute(command: &LogCommand, config: &Config) -> Outcome {
+    let stdout = std::io::stdout().lock();
+    let terminal = stdout.is_terminal();
+    let mut out = BufWriter::with_capacity(1 << 16, stdout);
+    let answer = || -> Result<ExitCode, Failure> {
+        let store = Store::open_read_only(&config.region.data_dir)?;
+        let code = match command {
+            LogCommand::List(args) => list::list(&store, args, &mut out)?,
+            LogCommand::Show(args) => show::show(&store, args, terminal, &mut out)?,
+            LogCommand::Verify(args) => verify::verify(&store, args.origin, &mut out)?,
+        };
+        out.flush().map_err(Failure::Output)?;
+        Ok(code)
+    };
+    match run(answer) {
+        Ok(code) => Ok(code),
+        Err(failure) => Err(CommandError::Refused(failure.to_string())),
+    }
+}
+
+/// A reader who has seen enough (`concord log list | head`) is no failure.
+fn run(answer: impl FnOnce() -> Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+    match answer() {
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Ok(ExitCode::SUCCESS)
+        }
+        other => other,
+    }
+}
+
+/// The log asked for: by default the region's own.
+fn open(store: &Store, origin: Option<RegionName>) -> Result<Arc<Log>, Failure> {
+    let origin = origin.unwrap_or(store.identity().region);
+    let held = store.origins()?;
+    if !held.contains(&origin) {
+        let held: Vec<&str> = held.iter().map(RegionName::as_str).collect();
+        return Err(Failure::NoLog { dir: store.dir().to_owned(), origin, held: held.join(", ") });
+    }
+    Ok(store.log(origin)?)
+}
+
+#[cfg(test)]
+mod tests;

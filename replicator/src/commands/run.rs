@@ -1,0 +1,99 @@
+//! `concord run`: runs the region until it is told to stop.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{CommandError, Outcome, check};
+use crate::cli::RunArgs;
+use crate::config::Config;
+use crate::region::Region;
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
+    start_logging();
+    let (stop, shutdown) = watch::channel(false);
+    let mut signals = Signals::listen()?;
+    let name = config.region.name;
+    let refused = |e: &dyn std::fmt::Display| CommandError::Refused(e.to_string());
+
+    let mut region = Region::open(config.clone(), shutdown).await.map_err(|e| refused(&e))?;
+    let running = async {
+        preflight(args, &config).await?;
+        region.start().await.map_err(|e| refused(&e))
+    };
+    let ended = tokio::select! {
+        started = running => match started {
+            Ok(()) => {
+                tracing::info!("region {name} runs");
+                signals.next().await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        () = signals.next() => Ok(()),
+    };
+    tracing::info!("region {name} stops");
+    stop.send_replace(true);
+    region.stop().await;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Refuses what `concord check` would refuse; a server that is away is waited for.
+async fn preflight(args: &RunArgs, config: &Config) -> Result<(), CommandError> {
+    let mut told = false;
+    loop {
+        let report = check::preflight(config, args.untested_server).await;
+        if report.server.is_some() {
+            let refusals: Vec<String> = report.refusals().map(|check| check.to_string()).collect();
+            if refusals.is_empty() {
+                return Ok(());
+            }
+            let list = refusals.join("\n  ");
+            return Err(CommandError::Refused(format!(
+                "this region cannot run (see `concord check`):\n  {list}"
+            )));
+        }
+        if !told {
+            tracing::warn!("MySQL at {} is away; waiting for it", config.region.mysql.address());
+            told = true;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, CommandError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen =
+            |kind| signal(kind).map_err(|e| CommandError::Refused(format!("cannot listen for signals: {e}")));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Lines to stderr: ERROR means that a person must act, WARN that something waits and heals by itself, INFO what happened.
+/// CONCORD_LOG sets the level (such as `debug` or `link=debug`), CONCORD_LOG_FORMAT=json the form.
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CONCORD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if std::env::var("CONCORD_LOG_FORMAT").is_ok_and(|form| form == "json") {
+        lines.json().init();
+    } else {
+        lines.init();
+    }
+}

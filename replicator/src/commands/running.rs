@@ -1,0 +1,157 @@
+//! The region that runs, asked over HTTP by the commands that look at it or wish something of it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use transaction::RegionName;
+
+use super::CommandError;
+use crate::config::Config;
+use crate::status::Status;
+
+/// How long an answer may take: it is made at once, from memory and a few looks into the log.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the region's process is reached.
+pub(crate) struct Running {
+    region: RegionName,
+    address: SocketAddr,
+    agent: ureq::Agent,
+}
+
+impl Running {
+    /// The process that the configuration describes, whether it runs or not.
+    pub(crate) fn of(config: &Config) -> Result<Self, CommandError> {
+        let listen = config.region.http.listen;
+        if listen.port() == 0 {
+            return Err(CommandError::Refused(format!(
+                "listen = \"{listen}\" in [region.http] takes another port at each start, so commands cannot find it; name a port"
+            )));
+        }
+        Ok(Self::at(config.region.name, reachable(listen)))
+    }
+
+    /// The process of `region` at an address.
+    pub(crate) fn at(region: RegionName, address: SocketAddr) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            // The process is on this machine, whatever proxy the environment names.
+            .proxy(None)
+            .build()
+            .new_agent();
+        Self { region, address, agent }
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> Result<Status, CommandError> {
+        let url = format!("http://{}/v1/status", self.address);
+        let text = self.answer(self.agent.get(&url).call())?;
+        let status: Status = serde_json::from_str(&text).map_err(|error| {
+            self.refused(format!(
+                "answers no status that this version understands ({error}); use the concord that runs there"
+            ))
+        })?;
+        if status.region != self.region {
+            return Err(self.refused(format!(
+                "is region {}; correct listen in [region.http], or use that region's configuration",
+                status.region
+            )));
+        }
+        Ok(status)
+    }
+
+    /// Sends a wish that concerns `origin` or all; returns whom it concerned.
+    pub(crate) fn wish(
+        &self,
+        path: &str,
+        origin: Option<RegionName>,
+    ) -> Result<Vec<RegionName>, CommandError> {
+        // The name comes from the command line and may be that of another process's region: look before pausing it.
+        self.status()?;
+        let query = origin.map(|origin| format!("?origin={origin}")).unwrap_or_default();
+        let url = format!("http://{}{path}{query}", self.address);
+        #[derive(serde::Deserialize)]
+        struct Granted {
+            origins: Vec<RegionName>,
+        }
+        let text = self.answer(self.agent.post(&url).send_empty())?;
+        let granted: Granted = serde_json::from_str(&text).map_err(|error| {
+            self.refused(format!("answers {path} in a way that is not understood ({error})"))
+        })?;
+        Ok(granted.origins)
+    }
+
+    /// The body of a good answer.
+    fn answer(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<String, CommandError> {
+        let mut response = response.map_err(|error| {
+            self.refused(format!(
+                "does not answer ({}); start it with `concord run`, or correct listen in [region.http]",
+                cause(&error)
+            ))
+        })?;
+        let text = response.body_mut().read_to_string().map_err(|error| {
+            self.refused(format!(
+                "broke its answer off ({}); look at the log of `concord run`",
+                cause(&error)
+            ))
+        })?;
+        if response.status().is_success() {
+            return Ok(text);
+        }
+        let said: Option<String> = serde_json::from_str::<serde_json::Value>(&text)
+            .ok()
+            .and_then(|json| json.get("error").and_then(|error| error.as_str().map(str::to_owned)));
+        Err(match said {
+            Some(said) => CommandError::Refused(said),
+            None => self.refused(format!(
+                "answers {}, so it is no concord; correct listen in [region.http]",
+                response.status()
+            )),
+        })
+    }
+
+    fn refused(&self, what: String) -> CommandError {
+        CommandError::Refused(format!("region {} at {}: {what}", self.region, self.address))
+    }
+}
+
+/// The system's own words where there are some.
+fn cause(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::ConnectionFailed => "connection refused".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// Where to connect to reach a listener: one that listens everywhere is reached by loopback.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_by_loopback() {
+        for (listen, reached) in [
+            ("0.0.0.0:7480", "127.0.0.1:7480"),
+            ("[::]:7480", "[::1]:7480"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), reached);
+        }
+    }
+}

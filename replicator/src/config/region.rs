@@ -1,0 +1,221 @@
+//! `[region]`: what is this region's own business. Turning a key here changes no row's fate, only speed, space and reach.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use transaction::RegionName;
+
+use super::error::Flaw;
+use super::{ByteSize, HumanDuration, Mysql, resolve};
+
+/// This region.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Region {
+    /// Which entry of `[mesh.regions]` this is. No default.
+    pub(crate) name: RegionName,
+    /// Where logs are kept, a folder of this process alone. Default `/var/lib/concord`. Put it on a disk whose fsync is
+    /// honest and fast: every commit waits for it before a peer hears of it.
+    #[serde(default = "data_dir")]
+    pub(crate) data_dir: PathBuf,
+    /// The region's MySQL primary.
+    #[serde(default)]
+    pub(crate) mysql: Mysql,
+    /// Where peers connect, and with which certificates.
+    pub(crate) link: Link,
+    /// Status, health and metrics.
+    #[serde(default)]
+    pub(crate) http: Http,
+    /// The transaction log.
+    #[serde(default)]
+    pub(crate) log: Log,
+    /// How work of other regions is written here.
+    #[serde(default)]
+    pub(crate) apply: Apply,
+}
+
+/// `[region.link]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Link {
+    /// IP address and port to listen on. Default `0.0.0.0:7400`, since peers are on other machines.
+    #[serde(default = "link_listen")]
+    pub(crate) listen: SocketAddr,
+    /// Mutual TLS with peers. Default true. With false rows travel readable, and whoever reaches the port can read and
+    /// write them; all regions must then have false.
+    #[serde(default = "yes")]
+    pub(crate) tls: bool,
+    /// The mesh's certificate authority, PEM. Needed with tls. A peer whose certificate it did not sign is refused.
+    pub(crate) ca: Option<PathBuf>,
+    /// This region's certificate, PEM, with the region's name as DNS name. Needed with tls.
+    pub(crate) cert: Option<PathBuf>,
+    /// The certificate's key, PEM. Needed with tls.
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// The three files of mutual TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// The authority's certificate.
+    pub(crate) ca: PathBuf,
+    /// The own certificate.
+    pub(crate) cert: PathBuf,
+    /// Its key.
+    pub(crate) key: PathBuf,
+}
+
+/// `[region.http]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Http {
+    /// IP address and port of status, health and metrics. Default `127.0.0.1:7480`: it asks for no password, and pause
+    /// and resume are reached there, so opening it wider is a decision.
+    pub(crate) listen: SocketAddr,
+}
+
+/// `[region.log]`: how much history is kept. Whatever is set here, nothing goes that a peer or a conflict may still
+/// need: the log grows beyond these limits while a peer is away.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Size at which a log file is closed and the next begun; 1 MiB to 1 GiB. Default 64 MiB. Larger means fewer files,
+    /// and that space is given back in larger steps.
+    pub(crate) segment_size: ByteSize,
+    /// A file is kept at least this long after its last record. Default 3 d, so that a weekend's question can be answered.
+    pub(crate) keep_age: HumanDuration,
+    /// Files beyond this sum may go before `keep_age`, oldest first, per origin. Default 20 GiB.
+    pub(crate) keep_bytes: ByteSize,
+}
+
+/// `[region.apply]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Apply {
+    /// How many source transactions may share one commit under backlog; 1 to 10,000. Default 256, beyond which the
+    /// drain gains little. Larger holds row locks longer. When caught up each transaction commits alone, whatever this says.
+    pub(crate) batch_transactions_max: u32,
+    /// How many bytes of row events may share one commit; 64 KiB to 16 MiB. Default 4 MiB. Larger costs memory.
+    pub(crate) batch_bytes_max: ByteSize,
+}
+
+fn data_dir() -> PathBuf {
+    PathBuf::from("/var/lib/concord")
+}
+
+fn link_listen() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 7400))
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7480)) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            segment_size: ByteSize(64 << 20),
+            keep_age: HumanDuration::from_secs(3 * 24 * 3600),
+            keep_bytes: ByteSize(20 << 30),
+        }
+    }
+}
+
+impl Default for Apply {
+    fn default() -> Self {
+        Self { batch_transactions_max: 256, batch_bytes_max: ByteSize(4 << 20) }
+    }
+}
+
+impl Link {
+    /// The files of mutual TLS, or `None` if the configuration says plainly that there is none.
+    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
+        match (self.tls, &self.ca, &self.cert, &self.key) {
+            (true, Some(ca), Some(cert), Some(key)) => {
+                Some(TlsFiles { ca: ca.clone(), cert: cert.clone(), key: key.clone() })
+            }
+            // `judge` refuses tls without its three files, so this is `tls = false`.
+            _ => None,
+        }
+    }
+
+    fn judge(&self) -> Result<(), Flaw> {
+        let files = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
+        for (key, file) in files {
+            match (self.tls, file) {
+                (true, None) => {
+                    return Err(Flaw::new(
+                        &["region", "link"],
+                        format!("tls is on, but key `{key}` is missing"),
+                        "add ca, cert and key (`concord certs` makes them), or write tls = false to send rows readable"
+                            .to_owned(),
+                    ));
+                }
+                (false, Some(_)) => {
+                    return Err(Flaw::new(
+                        &["region", "link", key],
+                        "a certificate is named although tls = false".to_owned(),
+                        "remove it, or set tls = true".to_owned(),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Region {
+    pub(super) fn judge(&self) -> Result<(), Flaw> {
+        self.link.judge()?;
+        self.mysql.judge()?;
+        let refuse = |key: [&str; 3], value: String, low: String, high: String| {
+            Flaw::new(&key, format!("{value} is out of range"), format!("use {low} to {high}"))
+        };
+        let sizes = [
+            (["region", "log", "segment_size"], self.log.segment_size, ByteSize(1 << 20), ByteSize(1 << 30)),
+            (["region", "log", "keep_bytes"], self.log.keep_bytes, self.log.segment_size, ByteSize(1 << 60)),
+            (
+                ["region", "apply", "batch_bytes_max"],
+                self.apply.batch_bytes_max,
+                ByteSize(64 << 10),
+                ByteSize(16 << 20),
+            ),
+        ];
+        for (key, value, low, high) in sizes {
+            if value < low || value > high {
+                return Err(refuse(key, value.to_string(), low.to_string(), high.to_string()));
+            }
+        }
+        let batch = self.apply.batch_transactions_max;
+        if !(1..=10_000).contains(&batch) {
+            let key = ["region", "apply", "batch_transactions_max"];
+            return Err(refuse(key, batch.to_string(), "1".to_owned(), "10000".to_owned()));
+        }
+        if self.link.listen == self.http.listen && self.http.listen.port() != 0 {
+            return Err(Flaw::new(
+                &["region", "http", "listen"],
+                format!("link and http both listen on {}", self.http.listen),
+                "give them two ports".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes relative paths start at the folder of the configuration file, wherever the process was started.
+    pub(super) fn resolve_paths(&mut self, base: &Path) {
+        resolve(base, &mut self.data_dir);
+        for path in [&mut self.link.ca, &mut self.link.cert, &mut self.link.key] {
+            path.iter_mut().for_each(|path| resolve(base, path));
+        }
+        for path in [&mut self.mysql.password_file, &mut self.mysql.ca] {
+            path.iter_mut().for_each(|path| resolve(base, path));
+        }
+    }
+}

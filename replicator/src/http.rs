@@ -1,0 +1,204 @@
+//! Status, health and metrics over HTTP, and the two wishes of a person: pause and resume.
+//!
+//! There is no password: whoever reaches the port may ask. Answers are JSON, failures `{"error": …}`, metrics the text
+//! that Prometheus reads. Health is answered from memory, so a slow disk does not look like a dead process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use transaction::RegionName;
+
+use crate::metrics::Metrics;
+use crate::region::board::Board;
+use crate::region::clock::now_us;
+use crate::status::{self, Status};
+
+/// How long answers under way may take after the shutdown.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+struct Served {
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+}
+
+/// Answers until `shutdown` becomes true.
+pub(crate) async fn serve(listener: TcpListener, board: Arc<Board>, mut shutdown: watch::Receiver<bool>) {
+    let mut stop = shutdown.clone();
+    let stopped = async move {
+        // A sender that is gone means the same as the signal.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    let server = axum::serve(listener, router(board)).with_graceful_shutdown(stopped);
+    let bound = async move {
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    tokio::select! {
+        ended = server => if let Err(error) = ended {
+            tracing::error!("status, health and metrics are no longer answered: {error}; restart the process");
+        },
+        () = bound => {}
+    }
+}
+
+fn router(board: Arc<Board>) -> Router {
+    let source = board.clone();
+    let metrics = Arc::new(Metrics::new(board.region, move || status::status(&source, now_us())));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape))
+        .route("/v1/status", get(show))
+        .route("/v1/pause", post(pause))
+        .route("/v1/resume", post(resume))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(refuse_web_pages))
+        .with_state(Served { board, metrics })
+}
+
+async fn healthz(State(served): State<Served>) -> Response {
+    let status = status::at_a_glance(&served.board);
+    let reasons: Vec<_> =
+        status::reasons(&status).into_iter().filter(|reason| reason.state == "halted").collect();
+    let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(json!({ "state": status.state, "reasons": reasons }))).into_response()
+}
+
+async fn readyz(State(served): State<Served>) -> Response {
+    let reasons = status::not_ready(&status::at_a_glance(&served.board));
+    let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+}
+
+async fn show(State(served): State<Served>) -> Response {
+    match blocking(move || status::status(&served.board, now_us())).await {
+        Ok(status) => Json::<Status>(status).into_response(),
+        Err(failure) => failure,
+    }
+}
+
+async fn scrape(State(served): State<Served>, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let open = accepted.contains("application/openmetrics-text");
+    match blocking(move || if open { served.metrics.openmetrics() } else { served.metrics.classic() }).await {
+        Ok(Ok(text)) => {
+            let kind = if open {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            } else {
+                "text/plain; version=0.0.4; charset=utf-8"
+            };
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Ok(Err(error)) => {
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics cannot be written: {error}"))
+        }
+        Err(failure) => failure,
+    }
+}
+
+#[derive(serde::Deserialize)]
+// A misspelt `origin` must not pause everything.
+#[serde(deny_unknown_fields)]
+struct Which {
+    origin: Option<String>,
+}
+
+async fn pause(State(served): State<Served>, which: Result<Query<Which>, QueryRejection>) -> Response {
+    set_paused(&served.board, which, true)
+}
+
+async fn resume(State(served): State<Served>, which: Result<Query<Which>, QueryRejection>) -> Response {
+    set_paused(&served.board, which, false)
+}
+
+fn set_paused(board: &Board, which: Result<Query<Which>, QueryRejection>, paused: bool) -> Response {
+    let name = match which {
+        Ok(Query(Which { origin })) => origin,
+        Err(error) => {
+            let error = format!("{}; the only parameter is origin=REGION", error.body_text());
+            return refuse(StatusCode::BAD_REQUEST, error);
+        }
+    };
+    let known = || board.origins.keys().map(RegionName::as_str).collect::<Vec<_>>().join(", ");
+    let origin = match name.as_deref().map(RegionName::new).transpose() {
+        Ok(origin) => origin,
+        Err(error) => {
+            return refuse(StatusCode::NOT_FOUND, format!("{error}; {} applies: {}", board.region, known()));
+        }
+    };
+    if board.pause(origin, paused) {
+        let chosen: Vec<_> =
+            board.origins.keys().filter(|name| origin.is_none_or(|origin| origin == **name)).collect();
+        tracing::info!("{} by request: {chosen:?}", if paused { "paused" } else { "resumed" });
+        return Json(json!({ "paused": paused, "origins": chosen })).into_response();
+    }
+    let error = match origin {
+        Some(origin) if origin == board.region => {
+            format!(
+                "{origin} is this region itself, whose own work needs no applying; it applies: {}",
+                known()
+            )
+        }
+        Some(origin) => format!("no region {origin} is applied here; {} applies: {}", board.region, known()),
+        None => format!("{} applies no other region", board.region),
+    };
+    refuse(StatusCode::NOT_FOUND, error)
+}
+
+/// A page in someone's browser can send requests to loopback, and a pause must not come from there. Browsers say so
+/// by this header; other clients do not send it.
+async fn refuse_web_pages(request: Request, next: Next) -> Response {
+    if request.method() == axum::http::Method::POST && request.headers().contains_key(header::ORIGIN) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "requests that change something are not taken from web pages; use concord or curl".to_owned(),
+        );
+    }
+    next.run(request).await
+}
+
+async fn no_such_path(request: Request) -> Response {
+    let error = format!(
+        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status and POST /v1/pause, /v1/resume",
+        request.uri().path()
+    );
+    refuse(StatusCode::NOT_FOUND, error)
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let error = format!(
+        "{} is not for {}; /v1/pause and /v1/resume take POST, the others GET",
+        request.method(),
+        request.uri().path()
+    );
+    refuse(StatusCode::METHOD_NOT_ALLOWED, error)
+}
+
+fn refuse(code: StatusCode, error: String) -> Response {
+    (code, Json(json!({ "error": error }))).into_response()
+}
+
+/// Runs what may wait for the disk on a thread for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the answer could not be made: {error}; see the log"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::*;
+use crate::commands::running::Running;
+use crate::region::board::ExtractorState;
+use crate::status::sample;
+
+/// A served board of the region `eu`.
+struct Server {
+    board: Arc<Board>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let board = sample::board(dir.path());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = watch::Sender::new(false);
+        let task = tokio::spawn(serve(listener, board.clone(), stop.subscribe()));
+        Self { board, address, stop, task, _dir: dir }
+    }
+
+    /// Code, content type and body.
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String, String) {
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).unwrap();
+        spawn_blocking(move || {
+            let agent =
+                ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
+            let mut response = agent.run(request).unwrap();
+            let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+            (response.status().as_u16(), kind, response.body_mut().read_to_string().unwrap())
+        })
+        .await
+        .unwrap()
+    }
+
+    /// What the commands use.
+    async fn as_region<T: Send + 'static>(
+        &self,
+        region: &str,
+        work: impl FnOnce(Running) -> Result<T, crate::commands::CommandError> + Send + 'static,
+    ) -> Result<T, String> {
+        let running = Running::at(region.parse().unwrap(), self.address);
+        spawn_blocking(move || work(running)).await.unwrap().map_err(|error| error.to_string())
+    }
+
+    /// Everything does its work.
+    fn all_well(&self) {
+        let log = &self.board.logs.own().log;
+        log.append(&sample::position(1, 1)).unwrap();
+        log.sync().unwrap();
+        self.board.extractor.send_modify(|progress| progress.state = ExtractorState::Running);
+        self.board
+            .origins
+            .values()
+            .for_each(|o| o.send_modify(|progress| progress.state = applier::State::Running));
+        let pull = crate::region::board::PullState {
+            connected_via: Some("us".parse().unwrap()),
+            ..Default::default()
+        };
+        self.board.pulls.lock().insert("us".parse().unwrap(), pull);
+    }
+}
+
+#[tokio::test]
+async fn health_and_readiness_are_codes_with_reasons() {
+    let server = Server::start().await;
+    assert_eq!(server.ask("GET", "/healthz", &[]).await.0, 200, "a region that starts is healthy");
+    let (code, kind, body) = server.ask("GET", "/readyz", &[]).await;
+    assert_eq!((code, kind.as_str()), (503, "application/json"));
+    assert!(body.contains("extractor") && body.contains("applier of us"), "{body}");
+
+    server.all_well();
+    assert_eq!(server.ask("GET", "/readyz", &[]).await.0, 200);
+
+    let reason = "table shop.a is missing".to_owned();
+    server.board.origins.values().for_each(|origin| {
+        origin.send_modify(|progress| progress.state = applier::State::Halted { reason: reason.clone() });
+    });
+    let (code, _, body) = server.ask("GET", "/healthz", &[]).await;
+    assert_eq!(code, 503);
+    assert!(body.contains("\"state\":\"halted\"") && body.contains("table shop.a is missing"), "{body}");
+}
+
+#[tokio::test]
+async fn the_commands_read_what_is_served() {
+    let server = Server::start().await;
+    server.all_well();
+    let status = server.as_region("eu", |running| running.status()).await.unwrap();
+    assert_eq!((status.state, status.region.as_str()), (status::State::Running, "eu"));
+    let error = server.as_region("us", |running| running.status()).await.unwrap_err();
+    assert!(error.contains("is region eu") && error.contains("[region.http]"), "{error}");
+}
+
+#[tokio::test]
+async fn pause_and_resume_reach_the_board() {
+    let server = Server::start().await;
+    let us: RegionName = "us".parse().unwrap();
+    let paused = || server.board.origins[&us].borrow().paused;
+    let concerned = server.as_region("eu", move |running| running.wish("/v1/pause", Some(us))).await;
+    assert_eq!((concerned, paused()), (Ok(vec![us]), true));
+    let concerned = server.as_region("eu", move |running| running.wish("/v1/resume", None)).await;
+    assert_eq!((concerned, paused()), (Ok(vec![us]), false));
+    for (path, code, reason) in [
+        ("/v1/pause?origin=ap", 404, "eu applies: us"),
+        ("/v1/pause?origin=eu", 404, "this region itself"),
+        ("/v1/pause?origin=US", 404, "eu applies: us"),
+        ("/v1/pause?orgin=us", 400, "origin=REGION"),
+    ] {
+        let (found, _, body) = server.ask("POST", path, &[]).await;
+        assert_eq!(found, code, "{path}: {body}");
+        assert!(body.starts_with("{\"error\":") && body.contains(reason), "{path}: {body}");
+    }
+    let ap = "ap".parse().unwrap();
+    let error = server.as_region("eu", move |running| running.wish("/v1/pause", Some(ap))).await.unwrap_err();
+    assert!(error.contains("no region ap is applied here"), "{error}");
+    assert!(!paused());
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_pause_anything() {
+    let server = Server::start().await;
+    let (code, _, body) = server.ask("POST", "/v1/pause", &[("Origin", "http://evil.example")]).await;
+    assert_eq!(code, 403, "{body}");
+    assert!(server.board.origins.values().all(|origin| !origin.borrow().paused));
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_is_asked_for() {
+    let server = Server::start().await;
+    let (code, kind, body) = server.ask("GET", "/metrics", &[]).await;
+    assert_eq!((code, kind.as_str()), (200, "text/plain; version=0.0.4; charset=utf-8"));
+    assert!(body.contains("# TYPE concord_conflicts_total counter") && !body.contains("# EOF"), "{body}");
+    let accept = [("Accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")];
+    let (_, kind, body) = server.ask("GET", "/metrics", &accept).await;
+    assert!(kind.starts_with("application/openmetrics-text") && body.ends_with("# EOF\n"), "{body}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_refused_in_json_with_what_is() {
+    let server = Server::start().await;
+    for (method, path, code) in
+        [("GET", "/status", 404), ("GET", "/v1/pause", 405), ("POST", "/metrics", 405)]
+    {
+        let (found, kind, body) = server.ask(method, path, &[]).await;
+        assert_eq!((found, kind.as_str()), (code, "application/json"), "{method} {path}");
+        assert!(body.contains("/v1/pause"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_shutdown_ends_it_and_commands_then_say_that_it_does_not_run() {
+    let server = Server::start().await;
+    // An idle connection must not hold it up.
+    let _idle = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    server.as_region("eu", |running| running.status()).await.unwrap();
+    server.stop.send_replace(true);
+    let Server { board: _board, address, task, _dir, .. } = server;
+    task.await.unwrap();
+    let running = Running::at("eu".parse().unwrap(), address);
+    let error = spawn_blocking(move || running.status()).await.unwrap().unwrap_err().to_string();
+    assert!(error.contains(&address.to_string()) && error.contains("concord run"), "{error}");
+}

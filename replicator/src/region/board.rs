@@ -1,0 +1,148 @@
+//! What the running region knows of itself: written by its parts, read by status, health and metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use applier::{OriginProgress, Shared};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use transaction::{RecordNumber, RegionName, Sequence};
+
+use super::logs::LogSet;
+
+/// What the extractor does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum ExtractorState {
+    /// It waits for something before it may begin, or for the server to come back.
+    Waiting {
+        /// For what.
+        reason: String,
+    },
+    /// It reads the binlog.
+    Running,
+    /// A person must act.
+    Halted {
+        /// What, why, and what to do.
+        reason: String,
+    },
+    /// Not begun yet.
+    #[default]
+    Starting,
+}
+
+/// How far the extractor is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ExtractorProgress {
+    /// What it does.
+    pub(crate) state: ExtractorState,
+    /// The last local transaction.
+    pub(crate) sequence: Sequence,
+    /// The last record handed to the log.
+    pub(crate) record: RecordNumber,
+    /// Binlog file.
+    pub(crate) file: String,
+    /// Offset in it.
+    pub(crate) offset: u64,
+    /// Version of the server.
+    pub(crate) server_version: String,
+    /// UUID of the server.
+    pub(crate) server_uuid: String,
+}
+
+/// The pull of one origin's log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PullState {
+    /// Through whom; `None` while not connected.
+    pub(crate) connected_via: Option<RegionName>,
+    /// The last error, until connected again.
+    pub(crate) error: Option<String>,
+    /// Whether that error needs a person.
+    pub(crate) refused: bool,
+    /// The last record that the provider holds durably.
+    pub(crate) offered: RecordNumber,
+    /// The last record received, durable here or not.
+    pub(crate) received: RecordNumber,
+}
+
+/// What was heard from a peer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PeerState {
+    /// Its last beat.
+    pub(crate) beat: link::Beat,
+    /// When it was heard, this region's clock, microseconds; 0 for never.
+    pub(crate) heard_us: u64,
+    /// How far its clock is ahead of ours, microseconds.
+    pub(crate) ahead_us: Option<i64>,
+    /// Round trip, microseconds.
+    pub(crate) round_trip_us: Option<u64>,
+    /// The last record of *our* log that it has made durable.
+    pub(crate) acknowledged: RecordNumber,
+}
+
+/// Everything that status, health and metrics show.
+pub(crate) struct Board {
+    /// This region.
+    pub(crate) region: RegionName,
+    /// The other regions of the mesh.
+    pub(crate) peers: Vec<RegionName>,
+    /// The mesh's name.
+    pub(crate) mesh: String,
+    /// Its fingerprint, in hexadecimal.
+    pub(crate) fingerprint: String,
+    /// The extractor.
+    pub(crate) extractor: watch::Sender<ExtractorProgress>,
+    /// Per origin, its application here.
+    pub(crate) origins: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
+    /// Per origin, the pull of its log.
+    pub(crate) pulls: Mutex<BTreeMap<RegionName, PullState>>,
+    /// Per peer, what was heard.
+    pub(crate) heard: Mutex<BTreeMap<RegionName, PeerState>>,
+    /// The logs.
+    pub(crate) logs: Arc<LogSet>,
+    /// History index and extractor watermark.
+    pub(crate) shared: Arc<Shared>,
+    /// Wakes the lanes.
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl Board {
+    /// Pauses or resumes the application of `origin`, or of every origin. A resume also tries again after a halt.
+    ///
+    /// Returns false if there is no such origin.
+    pub(crate) fn pause(&self, origin: Option<RegionName>, paused: bool) -> bool {
+        let chosen: Vec<_> =
+            self.origins.iter().filter(|(name, _)| origin.is_none_or(|origin| origin == **name)).collect();
+        for (_, sender) in &chosen {
+            sender.send_modify(|progress| {
+                progress.paused = paused;
+                progress.retry |= !paused;
+            });
+        }
+        self.wake.notify_waiters();
+        !chosen.is_empty()
+    }
+
+    /// Whether every write that this region knows is causally stable, and nothing durable waits to be applied.
+    pub(crate) fn stable(&self) -> bool {
+        let drained = self.origins.iter().all(|(origin, progress)| {
+            let progress = progress.borrow();
+            let log = self.logs.get(*origin);
+            let pulled = self.pulls.lock().get(origin).is_none_or(|pull| pull.offered <= log.log.durable());
+            pulled && progress.applied_record >= log.log.durable()
+        });
+        drained && self.shared.index.lock().stats().keys == 0
+    }
+
+    /// The last record of our own log that `peer` is known to have made durable, by what it acknowledged and by its beat.
+    pub(crate) fn acknowledged(&self, peer: RegionName, heard: &PeerState) -> RecordNumber {
+        let holding = heard.beat.holdings.iter().find(|holding| holding.origin == self.region);
+        let told = holding.map(|holding| holding.durable).unwrap_or_default();
+        told.max(heard.acknowledged).max(self.logs.acknowledged(peer))
+    }
+
+    /// Whether every region says that all of its histories are stable, as far as heard.
+    pub(crate) fn stable_everywhere(&self) -> bool {
+        let heard = self.heard.lock();
+        self.stable() && self.peers.iter().all(|peer| heard.get(peer).is_some_and(|state| state.beat.stable))
+    }
+}

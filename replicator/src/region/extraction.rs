@@ -1,0 +1,395 @@
+//! The extractor's thread: connects, reads, stamps, stores, and tells the index.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use applier::effect::Carries;
+use applier::{Connect, Passed, Shared};
+use extractor::replica::{Interrupt, Remedy, ReplicaConnection, ReplicaError, ReplicaOptions};
+use extractor::{Extractor, Place, Progress, Resume, Sink, Stamp};
+use log_store::Log;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use transaction::binlog::{TableMap, Tables};
+use transaction::key::Need;
+use transaction::{GtidSet, KeyHash, RegionName};
+
+use super::board::{Board, ExtractorState};
+use super::clock::now_us;
+use super::rebuild::collect_writes;
+
+/// What the thread needs.
+pub(crate) struct Extraction {
+    /// Makes the options anew for each connection: the password may have been rotated.
+    pub(crate) options: Box<dyn Fn() -> Result<ReplicaOptions, String> + Send>,
+    /// For questions about text weights.
+    pub(crate) connect: Connect,
+    /// Where to go on.
+    pub(crate) resume: Resume,
+    /// The region's own log.
+    pub(crate) log: Arc<Log>,
+    /// Which tables are carried.
+    pub(crate) carries: Carries,
+    /// Where it reports.
+    pub(crate) board: Arc<Board>,
+    /// Becomes true when it is to stop.
+    pub(crate) shutdown: watch::Receiver<bool>,
+    /// Runtime for the questions.
+    pub(crate) runtime: Handle,
+}
+
+/// A running extraction.
+pub(crate) struct Running {
+    thread: std::thread::JoinHandle<()>,
+    interrupt: Arc<Mutex<Option<Interrupt>>>,
+}
+
+impl Running {
+    /// Breaks a blocked read off and waits for the thread; the shutdown signal must have been given.
+    pub(crate) fn stop(self) {
+        if let Some(interrupt) = self.interrupt.lock().take() {
+            interrupt.interrupt();
+        }
+        if self.thread.join().is_err() {
+            tracing::error!("the extractor's thread ended by a panic; please report this");
+        }
+    }
+}
+
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+impl Extraction {
+    /// Starts the thread.
+    pub(crate) fn start(self) -> std::io::Result<Running> {
+        let interrupt = Arc::new(Mutex::new(None));
+        let shared_interrupt = interrupt.clone();
+        let thread = std::thread::Builder::new()
+            .name("extractor".into())
+            .spawn(move || self.run(&shared_interrupt))?;
+        Ok(Running { thread, interrupt })
+    }
+
+    fn run(self, interrupt: &Mutex<Option<Interrupt>>) {
+        let Self { options, connect, resume, log, carries, board, mut shutdown, runtime } = self;
+        let region = resume.region;
+        let syncer = match Syncer::start(log.clone()) {
+            Ok(syncer) => syncer,
+            Err(error) => return report(&board, halted(format!("cannot start a thread: {error}"))),
+        };
+        let sink = RegionSink {
+            region,
+            log,
+            dirty: syncer.sender.clone(),
+            shared: board.shared.clone(),
+            connect,
+            runtime: runtime.clone(),
+            conn: None,
+            carries,
+            board: board.clone(),
+            tables: Tables::default(),
+            next_index: 0,
+            writes: Vec::new(),
+            virtual_only: None,
+        };
+        let mut extractor = Extractor::new(resume, sink);
+        let mut delay = RETRY_FIRST;
+        while !*shutdown.borrow() {
+            let outcome = options().map_err(Outcome::Halt).and_then(|options| {
+                let began = now_us();
+                let outcome = read(&mut extractor, &options, interrupt, &board, &shutdown);
+                if now_us().saturating_sub(began) > 10_000_000 {
+                    delay = RETRY_FIRST;
+                }
+                outcome
+            });
+            match outcome {
+                Ok(()) | Err(Outcome::Stopped) => break,
+                Err(Outcome::Halt(reason)) => {
+                    tracing::error!("extractor is halted: {reason}");
+                    report(&board, halted(reason));
+                    break;
+                }
+                Err(Outcome::Retry(reason)) => {
+                    tracing::warn!("extractor: {reason}");
+                    report(&board, ExtractorState::Waiting { reason });
+                }
+            }
+            extractor.reconnect();
+            // Woken early by a shutdown.
+            let _ = runtime.block_on(tokio::time::timeout(delay, shutdown.changed()));
+            delay = (delay * 2).min(RETRY_MAX);
+        }
+        // The thread ends when both senders are gone.
+        drop(extractor);
+        syncer.stop();
+    }
+}
+
+enum Outcome {
+    Retry(String),
+    Halt(String),
+    Stopped,
+}
+
+impl From<ReplicaError> for Outcome {
+    fn from(error: ReplicaError) -> Self {
+        match error.remedy() {
+            Remedy::Retry => Self::Retry(error.to_string()),
+            Remedy::Halt(_) => Self::Halt(error.to_string()),
+            Remedy::Stopped => Self::Stopped,
+        }
+    }
+}
+
+fn halted(reason: String) -> ExtractorState {
+    ExtractorState::Halted { reason }
+}
+
+fn report(board: &Board, state: ExtractorState) {
+    board.extractor.send_modify(|progress| progress.state = state);
+}
+
+/// One connection, until it breaks.
+fn read(
+    extractor: &mut Extractor<RegionSink>,
+    options: &ReplicaOptions,
+    interrupt: &Mutex<Option<Interrupt>>,
+    board: &Board,
+    shutdown: &watch::Receiver<bool>,
+) -> Result<(), Outcome> {
+    let mut connection = ReplicaConnection::connect(options)?;
+    *interrupt.lock() = Some(connection.interrupt()?);
+    if *shutdown.borrow() {
+        return Ok(());
+    }
+    let server = connection.server().clone();
+    holds_what_the_log_holds(&mut connection, extractor)?;
+    let mut stream = connection.dump(&extractor.executed().to_bytes())?;
+    board.extractor.send_modify(|progress| {
+        progress.state = ExtractorState::Running;
+        progress.server_version = server.version;
+        progress.server_uuid = server.uuid;
+    });
+    while !*shutdown.borrow() {
+        stream.next_event()?;
+        let (checksums, place) = {
+            let (file, offset) = stream.position();
+            (stream.checksums(), Place { file: file.to_owned(), offset })
+        };
+        extractor
+            .on_event(stream.event(), checksums, place, now_us())
+            .map_err(|e| Outcome::Halt(e.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Refuses a server that lacks transactions which the log has: its primary was replaced by one that was behind.
+fn holds_what_the_log_holds(
+    connection: &mut ReplicaConnection,
+    extractor: &Extractor<RegionSink>,
+) -> Result<(), Outcome> {
+    let rows = connection.query("SELECT @@GLOBAL.gtid_executed")?;
+    let text = rows.first().and_then(|row| row.first()).and_then(|value| value.clone()).unwrap_or_default();
+    let executed: GtidSet = String::from_utf8_lossy(&text)
+        .parse()
+        .map_err(|e| Outcome::Halt(format!("gtid_executed of the server: {e}")))?;
+    let missing = extractor.held().minus(&executed);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Outcome::Halt(format!(
+        "the server lacks transactions that this region's log holds: {missing}. It is another server, or one restored from \
+         a backup, or a standby that was behind when it was promoted. Bring back the right one, or re-seed this region \
+         (concord seed --from REGION)"
+    )))
+}
+
+/// The thread that makes the own log durable: one sync covers whatever has arrived meanwhile.
+struct Syncer {
+    sender: SyncSender<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Syncer {
+    fn start(log: Arc<Log>) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel::<()>(1);
+        let thread = std::thread::Builder::new().name("log-sync".into()).spawn(move || {
+            while receiver.recv().is_ok() {
+                if let Err(error) = log.sync() {
+                    // The log refuses further appends, so the extractor halts with the cause at its next record.
+                    tracing::error!("{error}");
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { sender, thread })
+    }
+
+    /// Waits for the last sync; every other sender must be gone.
+    fn stop(self) {
+        drop(self.sender);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that syncs the log ended by a panic; please report this");
+        }
+    }
+}
+
+/// Takes what the extractor makes.
+struct RegionSink {
+    region: RegionName,
+    log: Arc<Log>,
+    dirty: SyncSender<()>,
+    shared: Arc<Shared>,
+    connect: Connect,
+    runtime: Handle,
+    conn: Option<mysql_async::Conn>,
+    carries: Carries,
+    board: Arc<Board>,
+    tables: Tables,
+    next_index: u32,
+    writes: Vec<(KeyHash, u32, bool)>,
+    /// The last table whose images were found to lack its virtual columns only, and the version of definitions then.
+    virtual_only: Option<(u64, Arc<TableMap>)>,
+}
+
+impl RegionSink {
+    /// Collects the keys that the events write, or the texts whose weights are missing.
+    fn walk(&mut self, events: &[u8], checksums: bool) -> Result<Vec<Need>, String> {
+        let Self { tables, next_index, writes, carries, shared, virtual_only, .. } = self;
+        let (mut unknown, version) = (Vec::new(), shared.definitions_version());
+        let needs =
+            collect_writes(events, checksums, tables, next_index, writes, shared, carries, &mut |table| {
+                let verified =
+                    virtual_only.as_ref().filter(|(of, narrow)| *of == version && Arc::ptr_eq(narrow, table));
+                if verified.is_none() && !unknown.iter().any(|known| Arc::ptr_eq(known, table)) {
+                    unknown.push(table.clone());
+                }
+                Ok(())
+            })?;
+        for table in unknown {
+            self.verify_virtual(&table)?;
+            self.virtual_only = Some((version, table));
+        }
+        Ok(needs)
+    }
+
+    /// Row images may lack virtual generated columns, which the server computes anew; anything else that they lack, a
+    /// session left out with another `binlog_row_image`.
+    fn verify_virtual(&mut self, table: &TableMap) -> Result<(), String> {
+        let shared = self.shared.clone();
+        let definition = self.with_server(async |conn| {
+            let weights = shared.weights.read().clone();
+            applier::definitions::read(conn, &weights, &table.schema, &table.table)
+                .await
+                .map_err(|e| e.to_string())
+        })?;
+        let names: Vec<&str> = match &definition {
+            Some(found) => {
+                found.virtual_columns.iter().map(|place| found.columns[*place].name.as_str()).collect()
+            }
+            None => Vec::new(),
+        };
+        match table.absent().find(|column| !names.contains(column)) {
+            None => Ok(()),
+            Some(column) => Err(format!(
+                "{} (column `{column}` is missing)",
+                transaction::binlog::EventError::PartialImage { table: table.full_name() }
+            )),
+        }
+    }
+
+    fn learn(&mut self, needs: Vec<Need>) -> Result<(), String> {
+        let shared = self.shared.clone();
+        self.with_server(async |conn| {
+            applier::learn(conn, &shared, needs.clone()).await.map_err(|e| e.to_string())
+        })
+    }
+
+    /// Asks the region's server something, over a connection that is kept.
+    fn with_server<T>(
+        &mut self,
+        mut ask: impl AsyncFnMut(&mut mysql_async::Conn) -> Result<T, String>,
+    ) -> Result<T, String> {
+        // Bounded: the same server has just sent us the transaction.
+        const TRIES: u32 = 100;
+        let (connect, runtime) = (self.connect.clone(), self.runtime.clone());
+        let mut last = String::new();
+        for _ in 0..TRIES {
+            let conn = self.conn.take();
+            let result = runtime.block_on(async {
+                let mut conn = match conn {
+                    Some(conn) => conn,
+                    None => connect().await.map_err(|e| e.to_string())?,
+                };
+                let answer = ask(&mut conn).await?;
+                Ok::<_, String>((conn, answer))
+            });
+            match result {
+                Ok((conn, answer)) => {
+                    self.conn = Some(conn);
+                    return Ok(answer);
+                }
+                Err(reason) => last = reason,
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Err(format!("the region's server does not answer the extractor: {last}"))
+    }
+}
+
+impl Sink for RegionSink {
+    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String> {
+        loop {
+            let needs = self.walk(events, checksums)?;
+            if needs.is_empty() {
+                break;
+            }
+            self.learn(needs)?;
+        }
+        if last {
+            let writes = std::mem::take(&mut self.writes);
+            self.next_index = 0;
+            self.tables.trim();
+            self.shared
+                .index
+                .lock()
+                .insert(self.region, stamp.sequence, stamp.hlc, &stamp.context, writes)
+                .map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.tables = Tables::default();
+        self.writes.clear();
+        self.next_index = 0;
+    }
+
+    fn append(&mut self, record: &[u8]) -> Result<(), String> {
+        self.log.append(record).map_err(|e| e.to_string())?;
+        // Full means that a sync is asked for already, which has not begun: it will cover this record.
+        let _ = self.dirty.try_send(());
+        Ok(())
+    }
+
+    fn passed(&mut self, progress: Progress<'_>) {
+        let Progress { place, stamper, last_record } = progress;
+        let observed = self.shared.index.lock().observe(self.region, &stamper.context, stamper.last_sequence);
+        if let Err(error) = observed {
+            tracing::error!("{error}");
+        }
+        let passed = Passed { sequence: stamper.last_sequence, ..Passed::new(&place.file, place.offset) };
+        self.shared.passed.send_replace(passed);
+        self.board.extractor.send_modify(|shown| {
+            shown.sequence = stamper.last_sequence;
+            shown.record = last_record;
+            if shown.file != place.file {
+                shown.file.clone_from(&place.file);
+            }
+            shown.offset = place.offset;
+        });
+    }
+}

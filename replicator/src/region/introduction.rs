@@ -1,0 +1,123 @@
+//! The first meeting with a peer: nothing of it is applied before its tables are known to be equal to ours.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use applier::effect::Carries;
+use applier::tables::Applied;
+use applier::{Connect, State};
+use link::{Link, Target};
+use tokio::sync::watch;
+use transaction::{Hlc, RegionName, Sequence};
+
+use super::board::Board;
+use super::control::{ASK_INTRODUCTION, Introduction};
+use super::tables;
+
+/// How the first meeting goes on from what both sides say.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The origin counts as applied up to here.
+    Meet(Applied),
+    /// Not yet: clients wrote while the tables were read.
+    Busy,
+    /// The tables differ.
+    Differ(Vec<String>),
+}
+
+/// Sets the marker for `target.region` as soon as that is right. Returns when it is set, or at shutdown.
+pub(crate) async fn meet(
+    link: Link,
+    target: Target,
+    connect: Connect,
+    carries: Carries,
+    owner: u64,
+    board: Arc<Board>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let origin = target.region;
+    let pause = Duration::from_secs(1);
+    let mut last = String::new();
+    while !*shutdown.borrow() {
+        let state = match try_once(&link, &target, &connect, &carries, owner, &board).await {
+            Ok(Verdict::Meet(applied)) => {
+                tracing::info!(
+                    "{origin}: its tables are equal to ours; applied from transaction {} on",
+                    applied.sequence.next()
+                );
+                board.wake.notify_waiters();
+                return;
+            }
+            Ok(Verdict::Busy) => State::Waiting {
+                reason: format!("clients wrote while the tables of {origin} were compared; comparing again"),
+            },
+            Ok(Verdict::Differ(differences)) => State::Halted {
+                reason: format!(
+                    "the tables of {origin} differ from ours: {}. Nothing is applied between regions that do not begin equal: \
+                     make one of them anew with `concord seed --from REGION`, or make the tables equal while no client writes",
+                    differences.join("; ")
+                ),
+            },
+            Err(reason) => State::Waiting { reason: format!("first meeting with {origin}: {reason}") },
+        };
+        if let State::Halted { reason } = &state
+            && *reason != last
+        {
+            tracing::error!("{reason}");
+            last.clone_from(reason);
+        }
+        if let Some(sender) = board.origins.get(&origin) {
+            sender.send_modify(|progress| progress.state = state);
+        }
+        tokio::select! {
+            _ = shutdown.changed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn try_once(
+    link: &Link,
+    target: &Target,
+    connect: &Connect,
+    carries: &Carries,
+    owner: u64,
+    board: &Board,
+) -> Result<Verdict, String> {
+    let mut answer = link.ask(target, ASK_INTRODUCTION, Vec::new()).await.map_err(|e| e.to_string())?;
+    let bytes = match answer.next().await {
+        Some(part) => part.map_err(|e| e.to_string())?,
+        None => return Err("it broke its answer off".into()),
+    };
+    let there: Introduction =
+        serde_json::from_slice(&bytes).map_err(|e| format!("its answer is malformed: {e}"))?;
+    let mut conn = connect().await.map_err(|e| format!("MySQL of this region: {e}"))?;
+    let log = &board.logs.own().log;
+    let before = log.tail().last_sequence;
+    let here = match there.marker {
+        Some(_) => tables::Digest::new(),
+        None => tables::digest(&mut conn, &board.shared, carries).await?,
+    };
+    let verdict = judge(target.region, &there, &here, before == log.tail().last_sequence);
+    if let Verdict::Meet(applied) = &verdict {
+        applier::tables::insert_marker(&mut conn, *applied, owner)
+            .await
+            .map_err(|e| format!("its marker: {e}"))?;
+    }
+    Ok(verdict)
+}
+
+fn judge(origin: RegionName, there: &Introduction, here: &tables::Digest, quiet_here: bool) -> Verdict {
+    let met = |sequence, record| Verdict::Meet(Applied { origin, sequence, record, hlc: Hlc(0) });
+    let Some(digest) = &there.digest else {
+        // Its rows descend from ours, by a seed or by its own comparison; all that it wrote since is in its log.
+        return met(Sequence(0), transaction::RecordNumber(0));
+    };
+    let differences = tables::differences(here, digest);
+    let quiet = quiet_here && there.sequence == there.sequence_after;
+    match (differences.is_empty(), quiet) {
+        (true, true) => met(there.sequence, there.record),
+        (_, false) => Verdict::Busy,
+        (false, true) => Verdict::Differ(differences),
+    }
+}

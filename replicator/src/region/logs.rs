@@ -1,0 +1,277 @@
+//! The logs of all origins, as the other crates want them: to read, to send, to receive into.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use applier::logs::{Logs, RecordReader};
+use link::{BoxFuture, LogProvider, ProviderError, RecordBatch, RecordSink, RecordStream, SinkError};
+use log_store::{Log, LogReader, Store};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use transaction::{RecordKind, RecordNumber, RegionName, Sequence};
+
+/// One log with its durable watermark to wait on.
+pub(crate) struct OriginLog {
+    /// The log.
+    pub(crate) log: Arc<Log>,
+    /// Follows [`Log::durable`].
+    pub(crate) durable: watch::Sender<RecordNumber>,
+}
+
+/// All logs of the region, its own and the copies.
+pub(crate) struct LogSet {
+    region: RegionName,
+    logs: BTreeMap<RegionName, Arc<OriginLog>>,
+    /// Per (peer, origin), the last record that the peer said is durable there.
+    acknowledged: Mutex<BTreeMap<(RegionName, RegionName), RecordNumber>>,
+}
+
+impl LogSet {
+    /// Opens the logs of `regions`. `wake` is told of every new durable record.
+    pub(crate) fn open(
+        store: &Store,
+        region: RegionName,
+        regions: impl Iterator<Item = RegionName>,
+        wake: &Arc<Notify>,
+    ) -> Result<Self, log_store::Error> {
+        let mut logs = BTreeMap::new();
+        for origin in regions {
+            let log = store.log(origin)?;
+            let durable = watch::Sender::new(log.durable());
+            let (sender, wake) = (durable.clone(), wake.clone());
+            log.on_durable(move |number| {
+                sender.send_replace(number);
+                wake.notify_waiters();
+            });
+            logs.insert(origin, Arc::new(OriginLog { log, durable }));
+        }
+        Ok(Self { region, logs, acknowledged: Mutex::default() })
+    }
+
+    /// The log of a region of the mesh.
+    pub(crate) fn get(&self, origin: RegionName) -> &Arc<OriginLog> {
+        &self.logs[&origin]
+    }
+
+    /// This region's own log.
+    pub(crate) fn own(&self) -> &Arc<OriginLog> {
+        self.get(self.region)
+    }
+
+    /// All logs, by origin.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RegionName, &Arc<OriginLog>)> {
+        self.logs.iter().map(|(origin, log)| (*origin, log))
+    }
+
+    /// The last record of our own log that `peer` says is durable there.
+    pub(crate) fn acknowledged(&self, peer: RegionName) -> RecordNumber {
+        self.acknowledged.lock().get(&(peer, self.region)).copied().unwrap_or_default()
+    }
+
+    /// What this region holds, for its beats.
+    pub(crate) fn holdings(&self) -> Vec<link::Holding> {
+        self.iter()
+            .map(|(origin, entry)| link::Holding {
+                origin,
+                first: entry.log.first(),
+                durable: entry.log.durable(),
+            })
+            .collect()
+    }
+}
+
+impl Logs for LogSet {
+    fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String> {
+        let entry = self.logs.get(&origin).ok_or_else(|| format!("region {origin} is not in [mesh]"))?;
+        // A copy may begin later than record 1; whoever has no marker yet begins where it does.
+        let from = if from <= RecordNumber(1) { RecordNumber(0) } else { from };
+        Ok(Box::new(Reader(entry.log.read_from(from).map_err(|e| e.to_string())?)))
+    }
+
+    fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String> {
+        let entry = self.logs.get(&origin).ok_or_else(|| format!("region {origin} is not in [mesh]"))?;
+        entry.log.find_sequence(sequence).map_err(|e| e.to_string())
+    }
+}
+
+struct Reader(LogReader);
+
+impl RecordReader for Reader {
+    fn next(&mut self) -> Result<Option<&[u8]>, String> {
+        Ok(self.0.next_record().map_err(|e| e.to_string())?.map(|record| record.bytes))
+    }
+}
+
+impl LogProvider for LogSet {
+    fn open(
+        &self,
+        _peer: RegionName,
+        origin: RegionName,
+        from: RecordNumber,
+    ) -> Result<Box<dyn RecordStream>, ProviderError> {
+        let entry = self.logs.get(&origin).ok_or(ProviderError::UnknownOrigin)?;
+        let last = entry.log.durable();
+        if origin == self.region && from > last.next() {
+            return Err(ProviderError::Ahead { asked: from, last });
+        }
+        let reader = entry.log.read_from(from).map_err(provider_error)?;
+        let read = Some(Reading { reader, held: None, ended: RecordNumber(0) });
+        Ok(Box::new(Stream { read, durable: entry.durable.subscribe(), log: entry.log.clone() }))
+    }
+
+    fn acknowledged(&self, peer: RegionName, origin: RegionName, durable: RecordNumber) {
+        self.acknowledged.lock().insert((peer, origin), durable);
+    }
+}
+
+fn provider_error(error: log_store::Error) -> ProviderError {
+    match error {
+        log_store::Error::Removed { number, first, .. } => ProviderError::Gone { asked: number, first },
+        other => ProviderError::Unavailable(other.to_string()),
+    }
+}
+
+struct Stream {
+    /// Away while a thread reads with it.
+    read: Option<Reading>,
+    durable: watch::Receiver<RecordNumber>,
+    log: Arc<Log>,
+}
+
+/// A reader that hands out no chunk before its chain is whole.
+///
+/// A restart of the origin drops an unfinished chain and may number other records in its place; what a peer was sent
+/// would then not be what the log holds.
+struct Reading {
+    reader: LogReader,
+    /// A chunk that was read and is not to be sent yet.
+    held: Option<(RecordNumber, Vec<u8>)>,
+    /// The last durable end of a transaction that was looked up: every chunk before it is part of a whole chain.
+    ended: RecordNumber,
+}
+
+impl Reading {
+    /// The next records: bytes, and their first and last number.
+    fn next_batch(&mut self, log: &Log, bytes_max: usize) -> Result<Option<RecordBatch>, log_store::Error> {
+        let mut bytes = Vec::new();
+        let (mut first, mut last) = (RecordNumber(0), RecordNumber(0));
+        while bytes.len() < bytes_max {
+            if self.held.is_none() {
+                self.held = match self.reader.next_record()? {
+                    Some(raw) if raw.header.kind == RecordKind::Chunk => {
+                        Some((raw.header.number, raw.bytes.to_vec()))
+                    }
+                    Some(raw) if bytes.is_empty() || bytes.len() + raw.bytes.len() <= bytes_max => {
+                        last = raw.header.number;
+                        first = if first == RecordNumber(0) { last } else { first };
+                        bytes.extend_from_slice(raw.bytes);
+                        continue;
+                    }
+                    Some(raw) => Some((raw.header.number, raw.bytes.to_vec())),
+                    None => break,
+                };
+            }
+            let Some((number, record)) = &self.held else { break };
+            if self.ended < *number {
+                self.ended = log.find_last(RecordKind::Transaction)?.unwrap_or_default();
+                let other = log.find_last(RecordKind::Position)?.unwrap_or_default();
+                self.ended = self.ended.max(other);
+            }
+            let whole = self.ended >= *number;
+            if !whole || !bytes.is_empty() && bytes.len() + record.len() > bytes_max {
+                break;
+            }
+            last = *number;
+            first = if first == RecordNumber(0) { last } else { first };
+            bytes.extend_from_slice(record);
+            self.held = None;
+        }
+        let count = if bytes.is_empty() { return Ok(None) } else { (last.0 - first.0 + 1) as u32 };
+        Ok(Some(RecordBatch { bytes, count, first, last, durable: log.durable() }))
+    }
+}
+
+impl RecordStream for Stream {
+    fn next_batch(&mut self, bytes_max: usize) -> BoxFuture<'_, Result<RecordBatch, ProviderError>> {
+        Box::pin(async move {
+            loop {
+                self.durable.borrow_and_update();
+                let Some(mut reading) = self.read.take() else {
+                    return Err(ProviderError::Unavailable(
+                        "the reader of this log was lost in a cancelled read".into(),
+                    ));
+                };
+                let log = self.log.clone();
+                let read = tokio::task::spawn_blocking(move || {
+                    let batch = reading.next_batch(&log, bytes_max);
+                    (reading, batch)
+                });
+                let (reading, batch) = read.await.map_err(|e| ProviderError::Unavailable(e.to_string()))?;
+                self.read = Some(reading);
+                if let Some(batch) = batch.map_err(provider_error)? {
+                    return Ok(batch);
+                }
+                if self.durable.changed().await.is_err() {
+                    return Err(ProviderError::Unavailable("this region is stopping".into()));
+                }
+            }
+        })
+    }
+}
+
+/// Receives one origin's log.
+pub(crate) struct Sink {
+    entry: Arc<OriginLog>,
+    /// Held while a thread stores.
+    storing: Arc<Mutex<()>>,
+    /// Told the last record received and the last that the provider holds.
+    received: Box<dyn Fn(RecordNumber, RecordNumber) + Send + Sync>,
+    /// Told who accepted the pull.
+    connected: Box<dyn Fn(RegionName, RecordNumber) + Send + Sync>,
+}
+
+impl Sink {
+    pub(crate) fn new(
+        entry: Arc<OriginLog>,
+        connected: impl Fn(RegionName, RecordNumber) + Send + Sync + 'static,
+        received: impl Fn(RecordNumber, RecordNumber) + Send + Sync + 'static,
+    ) -> Self {
+        Self { entry, storing: Arc::default(), received: Box::new(received), connected: Box::new(connected) }
+    }
+}
+
+impl RecordSink for Sink {
+    fn next_number(&self) -> RecordNumber {
+        let _done = self.storing.lock();
+        match self.entry.log.last_appended() {
+            RecordNumber(0) => RecordNumber(0),
+            last => last.next(),
+        }
+    }
+
+    fn store(&self, batches: Vec<RecordBatch>) -> BoxFuture<'_, Result<RecordNumber, SinkError>> {
+        let (log, storing) = (self.entry.log.clone(), self.storing.clone());
+        Box::pin(async move {
+            let stored = tokio::task::spawn_blocking(move || {
+                let _storing = storing.lock();
+                for batch in batches {
+                    log.append(&batch.bytes)?;
+                }
+                log.sync()
+            });
+            match stored.await {
+                Ok(Ok(durable)) => Ok(durable),
+                Ok(Err(error)) => Err(SinkError(error.to_string())),
+                Err(error) => Err(SinkError(format!("the thread that stores records ended: {error}"))),
+            }
+        })
+    }
+
+    fn connected(&self, peer: &link::Peer, durable: RecordNumber) {
+        (self.connected)(peer.region, durable);
+    }
+
+    fn received(&self, last: RecordNumber, durable: RecordNumber) {
+        (self.received)(last, durable);
+    }
+}

@@ -1,0 +1,447 @@
+//! A running region: its parts, wired together and supervised.
+//!
+//! The order of things at start matters and is the order of [`Region::start`]: identity, logs, ports, server, own log,
+//! history index, and only then extraction, application and pulls.
+
+pub(crate) mod board;
+pub(crate) mod clock;
+mod control;
+mod exchange;
+mod extraction;
+mod introduction;
+pub(crate) mod logs;
+mod rebuild;
+mod recovery;
+mod resume;
+mod retention;
+mod snapshot;
+pub(crate) mod tables;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use applier::effect::Carries;
+use applier::feed::BatchLimits;
+use applier::{Connect, Lane, LaneSetup, OriginProgress, Shared};
+use extractor::replica::{ReplicaOptions, TlsMode as ReplicaTls};
+use link::{Formats, Link, Security, Target};
+use log_store::{Identity, Store};
+use mysql_async::Conn;
+use mysql_async::prelude::*;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use transaction::{GtidSet, RecordNumber, RegionName, Sequence};
+
+use crate::config::{Config, DdlPolicy, TlsMode, connect as connect_mysql};
+use board::{Board, ExtractorProgress, ExtractorState};
+use clock::now_us;
+use control::{Parts, RegionControl};
+use logs::LogSet;
+
+/// Why a region cannot run, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct RegionError(pub(crate) String);
+
+impl RegionError {
+    fn of(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+        let what = what.to_owned();
+        move |cause| Self(format!("{what}: {cause}"))
+    }
+}
+
+impl From<log_store::Error> for RegionError {
+    fn from(error: log_store::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Everything of a region that is there before its server is asked anything.
+pub(crate) struct Region {
+    pub(crate) config: Arc<Config>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) link: Link,
+    pub(crate) connect: Connect,
+    pub(crate) carries: Carries,
+    pub(crate) targets: Vec<Target>,
+    owner: u64,
+    shutdown: watch::Receiver<bool>,
+    tasks: JoinSet<()>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    extraction: Option<extraction::Running>,
+}
+
+impl Region {
+    /// Opens logs and ports, and starts to answer peers and people. Nothing is read from or written to MySQL yet.
+    pub(crate) async fn open(config: Config, shutdown: watch::Receiver<bool>) -> Result<Self, RegionError> {
+        let config = Arc::new(config);
+        let region = config.region.name;
+        let names: Vec<RegionName> = config.mesh.regions.keys().copied().collect();
+        let peers: Vec<RegionName> = config.peers().map(|(name, _)| name).collect();
+
+        let identity = Identity { mesh: config.mesh.name.clone(), region };
+        let options = log_store::Options {
+            segment_bytes: config.region.log.segment_size.0,
+            ..log_store::Options::default()
+        };
+        let store = Store::open(&config.region.data_dir, identity, options)?;
+        let wake = Arc::new(Notify::new());
+        let logs = Arc::new(LogSet::open(&store, region, names.iter().copied(), &wake)?);
+
+        let index = conflict::Index::new(&names, region).map_err(|e| RegionError(e.to_string()))?;
+        let shared = Arc::new(Shared::new(index, transaction::Weights::default()));
+        let board = Arc::new(Board {
+            region,
+            peers: peers.clone(),
+            mesh: config.mesh.name.clone(),
+            fingerprint: config.mesh.fingerprint(),
+            extractor: watch::Sender::new(ExtractorProgress::default()),
+            origins: peers
+                .iter()
+                .map(|peer| (*peer, watch::Sender::new(OriginProgress::default())))
+                .collect(),
+            pulls: parking_lot::Mutex::default(),
+            heard: parking_lot::Mutex::default(),
+            logs: logs.clone(),
+            shared,
+            wake,
+        });
+
+        let mysql = config.region.mysql.clone();
+        let connect: Connect = Arc::new(move || {
+            let mysql = mysql.clone();
+            Box::pin(async move {
+                match connect_mysql(&mysql).await {
+                    Ok((conn, _)) => Ok(conn),
+                    Err(crate::config::ConnectError::Mysql(error)) => Err(error),
+                    Err(other) => Err(mysql_async::Error::Other(other.to_string().into())),
+                }
+            })
+        });
+        let patterns = config.mesh.tables.clone();
+        let carries: Carries = Arc::new(move |schema, table| patterns.carries(schema, table));
+
+        let parts = Arc::new(OnceLock::new());
+        let security = match config.region.link.tls_files() {
+            Some(files) => {
+                let files = link::TlsFiles { ca: files.ca, cert: files.cert, key: files.key };
+                Security::Mutual(link::Tls::load(&files, region).map_err(|e| RegionError(e.to_string()))?)
+            }
+            None => Security::Plain,
+        };
+        let link = Link::new(
+            link::Identity {
+                region,
+                regions: names.iter().copied().collect(),
+                mesh: config.mesh.name.clone(),
+                mesh_fingerprint: config.mesh.fingerprint_bytes(),
+                mesh_description: config.mesh.canonical(),
+                epoch: config.mesh.epoch,
+                formats: Formats::only(log_store::FORMAT_VERSION),
+                software: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            security,
+            link::Options::default(),
+            Arc::new(RegionControl { region, parts: parts.clone() }),
+        );
+        let given = Parts { board: board.clone(), connect: connect.clone(), carries: carries.clone() };
+        // Set once, here: the link is not served yet.
+        let _ = parts.set(given);
+
+        let mut tasks = JoinSet::new();
+        let listener = bind(config.region.link.listen, "[region.link] listen").await?;
+        let served = link.clone();
+        let (provider, stop) = (logs.clone(), shutdown.clone());
+        tasks.spawn(async move { served.serve(listener, provider, stop).await });
+        let listener = bind(config.region.http.listen, "[region.http] listen").await?;
+        tasks.spawn(crate::http::serve(listener, board.clone(), shutdown.clone()));
+
+        let targets = config
+            .peers()
+            .map(|(name, peer)| Target { region: name, address: peer.link.to_string() })
+            .collect();
+        // Differs from process to process, which is all that is asked of it.
+        let owner = now_us() << 12 | u64::from(std::process::id() & 0xfff);
+        Ok(Self {
+            config,
+            board,
+            link,
+            connect,
+            carries,
+            targets,
+            owner,
+            shutdown,
+            tasks,
+            threads: Vec::new(),
+            extraction: None,
+        })
+    }
+
+    /// Waits for the server and brings every part up. Returns early, without an error, if the shutdown comes first.
+    pub(crate) async fn start(&mut self) -> Result<(), RegionError> {
+        for target in &self.targets {
+            let (link, origin) = (self.link.clone(), target.region);
+            let (targets, board) = (self.targets.clone(), self.board.clone());
+            self.tasks.spawn(exchange::pull(link, origin, targets, board, self.shutdown.clone()));
+        }
+        let Some(mut conn) = self.wait_for_server().await else { return Ok(()) };
+        let failed = RegionError::of("MySQL of this region");
+        let name = self.config.region.name;
+        let weights = applier::definitions::read_weights(&mut conn).await.map_err(|e| failed(&e))?;
+        *self.board.shared.weights.write() = weights;
+        let belongs =
+            applier::tables::create(&mut conn, name, &self.config.mesh.name).await.map_err(|e| failed(&e))?;
+        if belongs.region != name.as_str() || belongs.mesh != self.config.mesh.name {
+            return Err(RegionError(format!(
+                "schema concord on this server belongs to region {} of mesh {}, not to {name} of {}; point \
+                 [region.mysql] at this region's own server, or re-seed it after DROP DATABASE concord",
+                belongs.region, belongs.mesh, self.config.mesh.name
+            )));
+        }
+        let markers = applier::tables::applied(&mut conn).await.map_err(|e| failed(&e))?;
+        if !recovery::recover_own_log(self, !markers.is_empty()).await? {
+            return Ok(());
+        }
+        let resume = self.resume(&mut conn, &markers).await?;
+        self.rebuild(&mut conn, &markers).await?;
+        self.start_extraction(resume)?;
+        self.start_lane()?;
+        for target in &self.targets {
+            if markers.iter().all(|marker| marker.origin != target.region) {
+                self.tasks.spawn(introduction::meet(
+                    self.link.clone(),
+                    target.clone(),
+                    self.connect.clone(),
+                    self.carries.clone(),
+                    self.owner,
+                    self.board.clone(),
+                    self.shutdown.clone(),
+                ));
+            }
+        }
+        self.tasks.spawn(retention::prune(self.board.clone(), self.shutdown.clone()));
+        let keep = retention::Keep {
+            age_us: self.config.region.log.keep_age.as_micros(),
+            bytes: self.config.region.log.keep_bytes.0,
+        };
+        self.tasks.spawn(retention::retain(self.board.clone(), keep, self.shutdown.clone()));
+        Ok(())
+    }
+
+    /// Stops every part; the shutdown signal must have been given.
+    pub(crate) async fn stop(mut self) {
+        let (extraction, threads) = (self.extraction.take(), std::mem::take(&mut self.threads));
+        let joined = tokio::task::spawn_blocking(move || {
+            if let Some(extraction) = extraction {
+                extraction.stop();
+            }
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a lane ended by a panic; please report this");
+                }
+            }
+        });
+        let bound = Duration::from_secs(8);
+        if tokio::time::timeout(bound, joined).await.is_err() {
+            tracing::warn!("a part did not stop within {bound:?}; what is open in MySQL is rolled back");
+        }
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(2), drained).await.is_err() {
+            self.tasks.abort_all();
+        }
+    }
+
+    async fn wait_for_server(&mut self) -> Option<Conn> {
+        let mut shutdown = self.shutdown.clone();
+        while !*shutdown.borrow() {
+            match (self.connect)().await {
+                Ok(conn) => return Some(conn),
+                Err(error) => {
+                    let reason = format!("MySQL of this region: {error}");
+                    self.board.extractor.send_modify(|shown| {
+                        let state = ExtractorState::Waiting { reason: reason.clone() };
+                        if shown.state != state {
+                            tracing::warn!("{reason}");
+                        }
+                        shown.state = state;
+                    });
+                }
+            }
+            tokio::select! {
+                _ = shutdown.changed() => return None,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        }
+        None
+    }
+
+    /// Where extraction goes on; the first time, at the server's present GTID set.
+    async fn resume(
+        &self,
+        conn: &mut Conn,
+        markers: &[applier::tables::Applied],
+    ) -> Result<extractor::Resume, RegionError> {
+        let log = &self.board.logs.own().log;
+        let own = self.config.own();
+        let epoch = self.config.mesh.epoch;
+        let from_log = || {
+            resume::from_log(log, self.config.region.name, epoch, own.writes, self.board.peers.clone())
+                .map_err(|e| RegionError(format!("the tail of this region's own log: {e}")))
+        };
+        if let Some(resume) = from_log()? {
+            return Ok(resume);
+        }
+        let failed = RegionError::of("gtid_executed of the server");
+        let text: Option<String> =
+            conn.query_first("SELECT @@GLOBAL.gtid_executed").await.map_err(|e| failed(&e))?;
+        let executed: GtidSet = text.unwrap_or_default().parse().map_err(|e| failed(&e))?;
+        tracing::info!("first start: the log begins at the server's present GTID set");
+        let newest = markers.iter().map(|marker| marker.hlc).max().unwrap_or_default();
+        resume::Beginning {
+            number: RecordNumber(1),
+            last_sequence: Sequence(0),
+            hlc: newest,
+            lineage: resume::first_lineage(epoch),
+            context: markers.iter().map(|marker| (marker.origin, marker.sequence)).collect(),
+            executed,
+            wall_us: now_us(),
+        }
+        .write(log)?;
+        from_log()?
+            .ok_or_else(|| RegionError("the log does not hold the position record just written".into()))
+    }
+
+    async fn rebuild(
+        &self,
+        conn: &mut Conn,
+        markers: &[applier::tables::Applied],
+    ) -> Result<(), RegionError> {
+        let name = self.config.region.name;
+        let mut applied: rebuild::Applied = markers
+            .iter()
+            .filter(|marker| self.board.peers.contains(&marker.origin))
+            .map(|marker| (marker.origin, marker.sequence))
+            .collect();
+        applied.push((name, Sequence(u64::MAX)));
+        let shared = self.board.shared.clone();
+        let began = now_us();
+        let mut ask = async |needs| applier::learn(conn, &shared, needs).await.map_err(|e| e.to_string());
+        let done =
+            rebuild::rebuild(&self.board.logs, name, &applied, &self.board.shared, &self.carries, &mut ask)
+                .await
+                .map_err(|e| {
+                    RegionError(format!("the history index cannot be rebuilt from the logs: {e}"))
+                })?;
+        tracing::info!(
+            "history index rebuilt from {} transactions in {} ms, {} of them unstable",
+            done.transactions,
+            (now_us() - began) / 1000,
+            done.unstable
+        );
+        Ok(())
+    }
+
+    fn start_extraction(&mut self, resume: extractor::Resume) -> Result<(), RegionError> {
+        let config = self.config.clone();
+        let running = extraction::Extraction {
+            options: Box::new(move || replica_options(&config)),
+            connect: self.connect.clone(),
+            resume,
+            log: self.board.logs.own().log.clone(),
+            carries: self.carries.clone(),
+            board: self.board.clone(),
+            shutdown: self.shutdown.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        }
+        .start()
+        .map_err(|e| RegionError(format!("cannot start the extractor's thread: {e}")))?;
+        self.extraction = Some(running);
+        Ok(())
+    }
+
+    fn start_lane(&mut self) -> Result<(), RegionError> {
+        let apply = &self.config.region.apply;
+        let lane = Lane::new(LaneSetup {
+            region: self.config.region.name,
+            origins: self.board.peers.clone(),
+            connect: self.connect.clone(),
+            owner: self.owner,
+            shared: self.board.shared.clone(),
+            logs: self.board.logs.clone(),
+            carries: self.carries.clone(),
+            ddl: match self.config.mesh.ddl {
+                DdlPolicy::Halt => applier::effect::DdlPolicy::Halt,
+                DdlPolicy::Ignore => applier::effect::DdlPolicy::Ignore,
+            },
+            limits: BatchLimits {
+                transactions_max: apply.batch_transactions_max as usize,
+                bytes_max: apply.batch_bytes_max.0 as usize,
+            },
+            skew_us_max: self.config.mesh.clock_skew_max.as_micros(),
+            wake: self.board.wake.clone(),
+            now_us,
+            shutdown: self.shutdown.clone(),
+            progress: self
+                .board
+                .origins
+                .iter()
+                .map(|(name, sender)| (*name, sender.clone()))
+                .collect::<BTreeMap<_, _>>(),
+        });
+        let failed = RegionError::of("cannot start the lane's thread");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failed(&e))?;
+        let thread = std::thread::Builder::new()
+            .name("lane".into())
+            .spawn(move || {
+                if let Err(error) = runtime.block_on(lane.run()) {
+                    tracing::error!("{error}");
+                }
+            })
+            .map_err(|e| failed(&e))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+async fn bind(address: std::net::SocketAddr, key: &str) -> Result<TcpListener, RegionError> {
+    TcpListener::bind(address).await.map_err(|e| {
+        RegionError(format!(
+            "cannot listen on {address} ({key}): {e}; another process has the port, or it is not this host's"
+        ))
+    })
+}
+
+/// How the extractor reaches the server.
+fn replica_options(config: &Config) -> Result<ReplicaOptions, String> {
+    use sha2::Digest;
+    let mysql = &config.region.mysql;
+    let tls = match mysql.tls {
+        TlsMode::Disabled => ReplicaTls::Disabled,
+        TlsMode::Preferred => ReplicaTls::Preferred,
+        TlsMode::Required => ReplicaTls::Required,
+        TlsMode::Verify => {
+            let ca = match &mysql.ca {
+                Some(file) => std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?,
+                None => return Err("[region.mysql] tls = \"verify\" needs ca".into()),
+            };
+            ReplicaTls::Verify { ca, hostname: true }
+        }
+    };
+    let digest =
+        sha2::Sha256::digest(format!("replica uuid\n{}\n{}\n", config.mesh.name, config.region.name));
+    let mut uuid = [0; 16];
+    uuid.copy_from_slice(&digest[..16]);
+    Ok(ReplicaOptions {
+        host: mysql.host.clone(),
+        port: mysql.port,
+        user: mysql.user.clone(),
+        password: mysql.password().map_err(|e| e.to_string())?.reveal().to_owned(),
+        server_id: config.server_id(),
+        replica_uuid: transaction::Uuid(uuid).to_string(),
+        tls,
+        ..ReplicaOptions::default()
+    })
+}

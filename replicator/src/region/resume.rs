@@ -1,0 +1,104 @@
+//! Where extraction goes on: what the tail of the own log says.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use extractor::{Resume, Stamper};
+use log_store::Log;
+use transaction::record::{Body, Lineage, PositionBody, Record, RecordKind};
+use transaction::{Context, Epoch, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, Sequence};
+
+/// What the own log's last position record, and the transactions after it, say. `None` if there is no position record.
+pub(crate) fn from_log(
+    log: &Arc<Log>,
+    region: RegionName,
+    epoch: Epoch,
+    may_write: bool,
+    peers: Vec<RegionName>,
+) -> Result<Option<Resume>, String> {
+    let Some(number) = log.find_last(RecordKind::Position).map_err(|e| e.to_string())? else {
+        return Ok(None);
+    };
+    let mut reader = log.read_from(number).map_err(|e| e.to_string())?;
+    let mut resume: Option<Resume> = None;
+    while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
+        let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+        match (&record.body, &mut resume) {
+            (Body::Position(position), None) => {
+                let executed: GtidSet =
+                    position.executed.parse().map_err(|e| format!("position record {number}: {e}"))?;
+                resume = Some(Resume {
+                    region,
+                    lineage: Lineage { incarnation: record.lineage.incarnation, epoch },
+                    executed,
+                    stamper: Stamper {
+                        context: position.context.clone(),
+                        last_hlc: record.hlc,
+                        last_sequence: position.last_sequence,
+                    },
+                    logged: VecDeque::new(),
+                    next_record: record.number.next(),
+                    may_write,
+                    peers: peers.clone(),
+                });
+            }
+            (Body::Transaction(transaction), Some(resume)) => {
+                resume.logged.push_back((record.sequence, transaction.gtid));
+            }
+            _ => {}
+        }
+        if let Some(resume) = &mut resume {
+            resume.next_record = record.number.next();
+        }
+    }
+    Ok(resume)
+}
+
+/// The position record with which an own log begins, or goes on after a seed.
+pub(crate) struct Beginning {
+    /// Its number.
+    pub(crate) number: RecordNumber,
+    /// The last transaction of the log before it.
+    pub(crate) last_sequence: Sequence,
+    /// At least the newest stamp that this region has seen.
+    pub(crate) hlc: Hlc,
+    /// Incarnation and epoch.
+    pub(crate) lineage: Lineage,
+    /// What is committed here, of other origins.
+    pub(crate) context: Context,
+    /// The server's executed GTID set.
+    pub(crate) executed: GtidSet,
+    /// The wall clock, microseconds.
+    pub(crate) wall_us: u64,
+}
+
+impl Beginning {
+    /// Appends it durably.
+    pub(crate) fn write(self, log: &Log) -> Result<(), log_store::Error> {
+        let record = Record {
+            number: self.number,
+            sequence: Sequence(0),
+            hlc: self.hlc,
+            lineage: self.lineage,
+            event_checksums: false,
+            body: Body::Position(PositionBody {
+                context: self.context,
+                last_sequence: self.last_sequence,
+                wall_us: self.wall_us,
+                executed: self.executed.to_string(),
+                file: String::new(),
+                offset: 0,
+            }),
+        };
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        log.append(&bytes)?;
+        log.sync()?;
+        Ok(())
+    }
+}
+
+/// The lineage of a region that begins for the first time.
+pub(crate) fn first_lineage(epoch: Epoch) -> Lineage {
+    Lineage { incarnation: Incarnation(1), epoch }
+}

@@ -1,0 +1,187 @@
+//! Why a region is not simply running, said in sentences for people.
+
+use super::{ApplierState, ExtractorState, LinkState, Origin, State, Status};
+
+/// Something that waits, is paused or is halted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Reason {
+    /// Which part: `extractor`, `applier of us`, `link of us`, `log of us`.
+    pub(crate) part: String,
+    /// `halted`, `refused`, `waiting`, `connecting` or `paused`.
+    pub(crate) state: &'static str,
+    /// What it waits for, or what went wrong and what to do.
+    pub(crate) reason: String,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.part, self.state, self.reason)
+    }
+}
+
+/// Everything that keeps the region from simply running; what a person must act on comes first.
+pub(crate) fn reasons(status: &Status) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> =
+        of_extractor(status).into_iter().chain(status.origins.iter().flat_map(of_origin)).collect();
+    reasons.sort_by_key(|reason| match reason.state {
+        "halted" => 0,
+        "refused" => 1,
+        "waiting" | "connecting" => 2,
+        _ => 3,
+    });
+    reasons
+}
+
+/// What keeps the region from being ready: it reads its binlog, has written a first record, and knows for every
+/// origin up to where that is applied. A peer that is away does not count.
+pub(crate) fn not_ready(status: &Status) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = of_extractor(status).into_iter().collect();
+    if reasons.is_empty() && status.extractor.durable_record.0 == 0 {
+        let reason = "its first position record is not durable yet".to_owned();
+        reasons.push(Reason { part: "extractor".to_owned(), state: "waiting", reason });
+    }
+    let unready = status.origins.iter().filter(|origin| {
+        origin.applier.as_ref().is_some_and(|applier| match applier.state {
+            ApplierState::Running => false,
+            ApplierState::Halted => true,
+            // Whoever waits for another transaction, or is paused, may have a marker; with one it has passed a record.
+            ApplierState::Waiting | ApplierState::Paused => origin.applied_record.0 == 0,
+        })
+    });
+    reasons.extend(unready.filter_map(of_applier));
+    reasons
+}
+
+/// The worst state among the parts. A refused link waits: the peer's configuration may be about to change as well.
+pub(super) fn worst(status: &Status) -> State {
+    let of_part = |reason: &Reason| match reason.state {
+        "halted" => 2,
+        "paused" => 0,
+        _ => 1,
+    };
+    match reasons(status).iter().map(of_part).max() {
+        Some(2) => State::Halted,
+        Some(1) => State::Waiting,
+        _ => State::Running,
+    }
+}
+
+fn of_extractor(status: &Status) -> Option<Reason> {
+    let extractor = &status.extractor;
+    let (state, reason) = match extractor.state {
+        ExtractorState::Running => return None,
+        ExtractorState::Connecting => ("connecting", extractor.waiting_for.clone()),
+        ExtractorState::Halted => ("halted", extractor.error.clone()),
+    };
+    Some(Reason { part: "extractor".to_owned(), state, reason: reason.unwrap_or_else(starting) })
+}
+
+fn of_origin(origin: &Origin) -> Vec<Reason> {
+    let log = origin.log_error.clone().map(|reason| Reason {
+        part: format!("log of {}", origin.origin),
+        state: "waiting",
+        reason,
+    });
+    of_applier(origin).into_iter().chain(of_link(origin)).chain(log).collect()
+}
+
+fn of_applier(origin: &Origin) -> Option<Reason> {
+    let applier = origin.applier.as_ref()?;
+    let (state, reason) = match applier.state {
+        // A pause shows at once, though the lane may be in the middle of a batch.
+        ApplierState::Running if origin.paused => ("paused", None),
+        ApplierState::Running => return None,
+        ApplierState::Waiting => ("waiting", applier.waiting_for.clone()),
+        ApplierState::Paused => ("paused", None),
+        ApplierState::Halted => ("halted", applier.error.clone()),
+    };
+    let reason = match state {
+        "paused" => format!("someone paused it; go on with: concord resume --origin {}", origin.origin),
+        _ => reason.unwrap_or_else(starting),
+    };
+    Some(Reason { part: format!("applier of {}", origin.origin), state, reason })
+}
+
+fn of_link(origin: &Origin) -> Option<Reason> {
+    let link = origin.link.as_ref()?;
+    let state = match link.state {
+        LinkState::Connected => return None,
+        LinkState::Connecting => "connecting",
+        LinkState::Refused => "refused",
+    };
+    let reason =
+        link.error.clone().unwrap_or_else(|| format!("no region that holds the log of {}", origin.origin));
+    Some(Reason { part: format!("link of {}", origin.origin), state, reason })
+}
+
+fn starting() -> String {
+    "its start".to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{Applier, RecordNumber, sample};
+    use super::*;
+
+    #[test]
+    fn a_region_without_trouble_is_running_and_ready() {
+        let status = sample::status();
+        assert_eq!((reasons(&status), not_ready(&status), worst(&status)), (vec![], vec![], State::Running));
+    }
+
+    #[test]
+    fn what_a_person_must_act_on_is_named_first_and_decides_the_state() {
+        let mut status = sample::status();
+        status.extractor.state = ExtractorState::Connecting;
+        status.extractor.waiting_for = Some("MySQL at 127.0.0.1:3306".to_owned());
+        assert_eq!(worst(&status), State::Waiting);
+        sample::origin(&mut status, "us").applier = Some(Applier {
+            state: ApplierState::Halted,
+            waiting_for: None,
+            error: Some("table shop.a is missing; create it".to_owned()),
+        });
+        let lines: Vec<String> = reasons(&status).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "applier of us halted: table shop.a is missing; create it",
+                "extractor connecting: MySQL at 127.0.0.1:3306",
+            ]
+        );
+        assert_eq!(worst(&status), State::Halted);
+        assert_eq!(not_ready(&status).len(), 2);
+    }
+
+    #[test]
+    fn a_peer_that_is_away_makes_the_region_wait_but_not_unready() {
+        let mut status = sample::status();
+        let link = sample::origin(&mut status, "us").link.as_mut().unwrap();
+        (link.state, link.error) = (LinkState::Connecting, Some("connection refused".to_owned()));
+        assert_eq!(worst(&status), State::Waiting);
+        assert_eq!(not_ready(&status), vec![]);
+    }
+
+    #[test]
+    fn a_pause_is_a_wish_and_no_trouble() {
+        let mut status = sample::status();
+        sample::origin(&mut status, "us").paused = true;
+        assert_eq!(worst(&status), State::Running);
+        assert_eq!(reasons(&status)[0].state, "paused");
+        assert!(reasons(&status)[0].reason.contains("concord resume --origin us"));
+    }
+
+    #[test]
+    fn an_applier_without_a_marker_and_an_extractor_without_a_record_are_not_ready() {
+        let mut status = sample::status();
+        let origin = sample::origin(&mut status, "us");
+        origin.applied_record = RecordNumber(0);
+        let applier = origin.applier.as_mut().unwrap();
+        (applier.state, applier.waiting_for) = (ApplierState::Waiting, Some("its marker".to_owned()));
+        assert_eq!(not_ready(&status)[0].part, "applier of us");
+        sample::origin(&mut status, "us").applied_record = RecordNumber(1);
+        assert_eq!(not_ready(&status), vec![]);
+        status.extractor.durable_record = RecordNumber(0);
+        assert!(not_ready(&status)[0].reason.contains("first position record"));
+    }
+}

@@ -1,0 +1,208 @@
+//! Row changes, without decoding more than their lengths.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::input::Input;
+use super::table_map::TableMap;
+use super::{Event, EventError, EventKind};
+
+/// What a rows event does to its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RowsKind {
+    /// Inserts: after images.
+    Write,
+    /// Updates: before and after images.
+    Update,
+    /// Deletes: before images.
+    Delete,
+}
+
+/// A rows event.
+#[derive(Debug, Clone, Copy)]
+pub struct RowsEvent<'a> {
+    /// Which table map it belongs to.
+    pub table_id: u64,
+    /// Insert, update or delete.
+    pub kind: RowsKind,
+    /// Flags: 0x1 end of statement, 0x2 no foreign-key checks, 0x4 no unique checks.
+    pub flags: u16,
+    width: usize,
+    present: &'a [u8],
+    present_after: &'a [u8],
+    rows: &'a [u8],
+}
+
+/// One row's change. An image is the row's null bitmap followed by its values, as the server wrote them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowChange<'a> {
+    /// The row before; `None` for an insert.
+    pub before: Option<&'a [u8]>,
+    /// The row after; `None` for a delete.
+    pub after: Option<&'a [u8]>,
+}
+
+impl<'a> RowsEvent<'a> {
+    /// Reads an event of kind `WriteRows`, `UpdateRows` or `DeleteRows` (version 2).
+    pub fn decode(event: Event<'a>) -> Result<Self, EventError> {
+        let mut input = Input::new(event.body, event.header.kind.name());
+        let table_id = input.uint(6)?;
+        let kind = match event.header.kind {
+            EventKind::WriteRows => RowsKind::Write,
+            EventKind::UpdateRows => RowsKind::Update,
+            EventKind::DeleteRows => RowsKind::Delete,
+            EventKind::PartialUpdateRows => return Err(EventError::PartialJson { table_id }),
+            other => return Err(EventError::UnknownType(other as u8)),
+        };
+        let flags = input.uint(2)? as u16;
+        let extra_len =
+            input.uint(2)?.checked_sub(2).ok_or(input.malformed("its extra data has no length"))?;
+        input.take(extra_len as usize)?;
+        let width = input.lenenc()?;
+        let width = usize::try_from(width).map_err(|_| input.malformed("its width is too large"))?;
+        let bitmap_len = width.div_ceil(8);
+        let present = input.take(bitmap_len)?;
+        let present_after = if kind == RowsKind::Update { input.take(bitmap_len)? } else { present };
+        Ok(Self { table_id, kind, flags, width, present, present_after, rows: input.rest })
+    }
+
+    /// The row changes, in order; `table` is from [`Tables::of`].
+    pub fn changes<'t>(&self, table: &'t TableMap) -> RowChanges<'a, 't> {
+        RowChanges { kind: self.kind, rows: self.rows, table }
+    }
+}
+
+/// Iterator over the row changes of one event.
+pub struct RowChanges<'a, 't> {
+    kind: RowsKind,
+    rows: &'a [u8],
+    table: &'t TableMap,
+}
+
+impl<'a> RowChanges<'a, '_> {
+    fn image(&mut self) -> Result<&'a [u8], EventError> {
+        let len = image_len(self.table, self.rows)?;
+        let (image, rest) = self.rows.split_at(len);
+        self.rows = rest;
+        Ok(image)
+    }
+
+    fn change(&mut self) -> Result<RowChange<'a>, EventError> {
+        Ok(match self.kind {
+            RowsKind::Write => RowChange { before: None, after: Some(self.image()?) },
+            RowsKind::Delete => RowChange { before: Some(self.image()?), after: None },
+            RowsKind::Update => RowChange { before: Some(self.image()?), after: Some(self.image()?) },
+        })
+    }
+}
+
+impl<'a> Iterator for RowChanges<'a, '_> {
+    type Item = Result<RowChange<'a>, EventError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rows.is_empty() {
+            return None;
+        }
+        let change = self.change();
+        if change.is_err() {
+            self.rows = &[];
+        }
+        Some(change)
+    }
+}
+
+const CUT: EventError = EventError::Malformed { event: "rows", what: "a row ends early" };
+
+fn image_len(table: &TableMap, bytes: &[u8]) -> Result<usize, EventError> {
+    let mut end = 0;
+    walk_image(table, bytes, |_, range| end = range.map_or(end, |range| range.end))?;
+    Ok(end.max(table.nulls_len()))
+}
+
+/// Calls `visit` for each column of an image with where its value lies, length field left out; `None` is NULL, or a
+/// column that the image does not have.
+fn walk_image(
+    table: &TableMap,
+    image: &[u8],
+    mut visit: impl FnMut(usize, Option<std::ops::Range<usize>>),
+) -> Result<(), EventError> {
+    let nulls = image.get(..table.nulls_len()).ok_or(CUT)?;
+    let mut at = nulls.len();
+    let mut bit = 0;
+    for (place, column) in table.columns.iter().enumerate() {
+        if !table.has(place) {
+            visit(place, None);
+            continue;
+        }
+        let null = nulls[bit / 8] >> (bit % 8) & 1 == 1;
+        bit += 1;
+        if null {
+            visit(place, None);
+            continue;
+        }
+        let (prefix, len) = image.get(at..).and_then(|rest| column.kind.value_len(rest)).ok_or(CUT)?;
+        visit(place, Some(at + prefix..at + prefix + len));
+        at += prefix + len;
+    }
+    Ok(())
+}
+
+/// The values of a row image in column order, without their length fields; `None` is NULL, or a column that the
+/// image does not have ([`TableMap::has`] tells).
+pub fn row_values<'a>(table: &TableMap, image: &'a [u8]) -> Result<Vec<Option<&'a [u8]>>, EventError> {
+    let mut values = Vec::with_capacity(table.columns.len());
+    walk_image(table, image, |_, range| values.push(range.map(|range| &image[range])))?;
+    Ok(values)
+}
+
+/// The table maps in force, by table id; a map that comes again unchanged is not parsed again.
+#[derive(Debug, Clone, Default)]
+pub struct Tables(HashMap<u64, Arc<TableMap>>);
+
+impl Tables {
+    /// Takes note of a `Table_map` event.
+    pub fn note(&mut self, body: &[u8]) -> Result<Arc<TableMap>, EventError> {
+        let table_id = TableMap::peek_id(body)?;
+        match self.0.get(&table_id) {
+            Some(known) if known.body_after_id == body[6..] => Ok(known.clone()),
+            _ => {
+                let map = Arc::new(TableMap::decode(body)?);
+                self.0.insert(table_id, map.clone());
+                Ok(map)
+            }
+        }
+    }
+
+    /// Forgets old maps; to be called between transactions only.
+    ///
+    /// A reopened table gets a new id, so the old ones would pile up without bound.
+    pub fn trim(&mut self) {
+        if self.0.len() > 4096 {
+            self.0.clear();
+        }
+    }
+
+    /// The map for a rows event, with the columns that the event's images have.
+    ///
+    /// Fails if before and after image differ in their columns: that is no full image, whatever the table.
+    pub fn of(&mut self, rows: &RowsEvent<'_>) -> Result<&Arc<TableMap>, EventError> {
+        let map = self.0.get_mut(&rows.table_id).ok_or(EventError::NoTableMap(rows.table_id))?;
+        if rows.present != rows.present_after {
+            return Err(EventError::PartialImage { table: map.full_name() });
+        }
+        if rows.width != map.columns.len() {
+            return Err(EventError::Malformed {
+                event: "rows",
+                what: "its width is not that of its table map",
+            });
+        }
+        if rows.present != map.present {
+            let mut narrowed = TableMap::clone(map);
+            narrowed.present = rows.present.to_vec();
+            if narrowed.primary_key.iter().any(|(place, _)| !narrowed.has(*place)) {
+                return Err(EventError::PartialImage { table: map.full_name() });
+            }
+            *map = Arc::new(narrowed);
+        }
+        Ok(map)
+    }
+}

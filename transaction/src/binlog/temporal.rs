@@ -1,0 +1,178 @@
+//! Dates and times as the binlog and JSON documents have them (`mysys/my_time.cc` in the server).
+
+/// Microseconds take the lowest 24 bits of a packed time.
+const FRACTION_BITS: u32 = 24;
+
+fn big_endian(bytes: &[u8]) -> i64 {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte))
+}
+
+fn fraction_bytes(digits: u8) -> usize {
+    usize::from(digits.div_ceil(2))
+}
+
+/// Microseconds from the bytes after the seconds: hundredths, ten-thousandths or millionths by their number.
+fn micros(raw: i64, bytes: usize) -> i64 {
+    raw * [1_000_000, 10_000, 100, 1][bytes.min(3)]
+}
+
+/// `.ffffff`, as many digits as the column has; nothing for none.
+fn fraction_text(micros: i64, digits: u8) -> Option<String> {
+    let digits = usize::from(digits);
+    if digits > 6 || !(0..1_000_000).contains(&micros) {
+        return None;
+    }
+    Some(if digits == 0 { String::new() } else { format!(".{}", &format!("{micros:06}")[..digits]) })
+}
+
+/// DATE: three bytes, little-endian: 15 bits of year, 4 of month, 5 of day.
+pub(super) fn date_text(bytes: &[u8]) -> Option<String> {
+    let &[a, b, c] = bytes else { return None };
+    let packed = u32::from_le_bytes([a, b, c, 0]);
+    ymd_text((packed >> 9).into(), (packed >> 5 & 15).into(), (packed & 31).into())
+}
+
+fn ymd_text(year: i64, month: i64, day: i64) -> Option<String> {
+    ((0..=9999).contains(&year) && (0..=12).contains(&month) && (0..=31).contains(&day))
+        .then(|| format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// DATETIME: five bytes, big-endian, with an offset; then the fraction.
+pub(super) fn datetime_text(bytes: &[u8], digits: u8) -> Option<String> {
+    let (whole, fraction) = bytes.split_first_chunk::<5>()?;
+    if fraction.len() != fraction_bytes(digits) {
+        return None;
+    }
+    let whole = big_endian(whole) - 0x80_0000_0000;
+    let micros = micros(big_endian(fraction), fraction.len());
+    packed_datetime_text(whole.checked_shl(FRACTION_BITS)?.checked_add(micros)?, digits)
+}
+
+/// A packed DATETIME: 17 bits of year and month, 5 of day, 5 of hour, 6 of minute, 6 of second, 24 of microsecond.
+pub(super) fn packed_datetime_text(packed: i64, digits: u8) -> Option<String> {
+    if packed < 0 {
+        return None;
+    }
+    let (whole, micros) = (packed >> FRACTION_BITS, packed & 0xff_ffff);
+    let (ymd, hms) = (whole >> 17, whole & 0x1_ffff);
+    let (hour, minute, second) = (hms >> 12, hms >> 6 & 63, hms & 63);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let date = ymd_text((ymd >> 5) / 13, (ymd >> 5) % 13, ymd & 31)?;
+    Some(format!("{date} {hour:02}:{minute:02}:{second:02}{}", fraction_text(micros, digits)?))
+}
+
+/// The date of a packed DATETIME whose time is of no interest.
+pub(super) fn packed_date_text(packed: i64) -> Option<String> {
+    packed_datetime_text(packed, 0).map(|text| text.chars().take(10).collect())
+}
+
+/// TIME: three bytes, big-endian, with an offset; then the fraction, which runs backwards in negative times.
+pub(super) fn time_text(bytes: &[u8], digits: u8) -> Option<String> {
+    let (_, fraction) = bytes.split_first_chunk::<3>()?;
+    if fraction.len() != fraction_bytes(digits) {
+        return None;
+    }
+    // Seconds and fraction are one signed number, offset by half its range.
+    let fraction_bits = 8 * fraction.len() as u32;
+    let raw = big_endian(bytes) - (0x80_0000 << fraction_bits);
+    let magnitude = raw.unsigned_abs() as i64;
+    let (whole, rest) = (magnitude >> fraction_bits, magnitude & ((1 << fraction_bits) - 1));
+    hms_text(raw < 0, whole, micros(rest, fraction.len()), digits)
+}
+
+/// A packed TIME: 10 bits of hour, 6 of minute, 6 of second, 24 of microsecond; negative as a whole.
+pub(super) fn packed_time_text(packed: i64, digits: u8) -> Option<String> {
+    let magnitude = i64::try_from(packed.unsigned_abs()).ok()?;
+    hms_text(packed < 0, magnitude >> FRACTION_BITS, magnitude & 0xff_ffff, digits)
+}
+
+fn hms_text(negative: bool, hms: i64, micros: i64, digits: u8) -> Option<String> {
+    let (hour, minute, second) = (hms >> 12, hms >> 6 & 63, hms & 63);
+    if hour > 838 || minute > 59 || second > 59 {
+        return None;
+    }
+    let sign = if negative { "-" } else { "" };
+    Some(format!("{sign}{hour:02}:{minute:02}:{second:02}{}", fraction_text(micros, digits)?))
+}
+
+/// TIMESTAMP: four bytes of seconds since 1970, big-endian; then the fraction. As UTC; 0 is the zero date.
+pub(super) fn timestamp_text(bytes: &[u8], digits: u8) -> Option<String> {
+    let (seconds, fraction) = bytes.split_first_chunk::<4>()?;
+    if fraction.len() != fraction_bytes(digits) {
+        return None;
+    }
+    let (seconds, micros) = (big_endian(seconds), micros(big_endian(fraction), fraction.len()));
+    let fraction = fraction_text(micros, digits)?;
+    if seconds == 0 && micros == 0 {
+        return Some(format!("0000-00-00 00:00:00{fraction}"));
+    }
+    Some(format!("{}{fraction}", seconds_text(seconds)))
+}
+
+/// `YYYY-MM-DD HH:MM:SS` of seconds since 1970, UTC, years 1970 to 9999.
+fn seconds_text(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+/// `YYYY-MM-DD HH:MM:SS.ffffff` of microseconds since 1970, UTC, as stamps and commit times are shown to people.
+pub fn utc_text(us: u64) -> String {
+    format!("{}.{:06}", seconds_text((us / 1_000_000) as i64), us % 1_000_000)
+}
+
+/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar.
+fn civil(days: i64) -> (i64, i64, i64) {
+    // Count from 1 March of year 0, so that a leap day is the last day of its year; 400 years have 146,097 days.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_since_1970_become_the_right_dates() {
+        for (days, want) in [
+            (0, (1970, 1, 1)),
+            (59, (1970, 3, 1)),
+            (11_016, (2000, 2, 29)),
+            (11_017, (2000, 3, 1)),
+            (19_782, (2024, 2, 29)),
+            (24_855, (2038, 1, 19)),
+            (47_541, (2100, 3, 1)),
+        ] {
+            assert_eq!(civil(days), want, "day {days}");
+        }
+        assert_eq!(utc_text(1_709_210_096_000_007), "2024-02-29 12:34:56.000007");
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        for len in 0..9 {
+            for byte in [0, 0x7f, 0x80, 0xff] {
+                let bytes = vec![byte; len];
+                for digits in 0..=8 {
+                    let _ = (
+                        datetime_text(&bytes, digits),
+                        time_text(&bytes, digits),
+                        timestamp_text(&bytes, digits),
+                    );
+                }
+                let _ = date_text(&bytes);
+            }
+        }
+        for packed in [i64::MIN, -1, 0, 1, i64::MAX] {
+            let _ = (packed_datetime_text(packed, 6), packed_time_text(packed, 6), packed_date_text(packed));
+        }
+    }
+}

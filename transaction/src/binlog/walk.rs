@@ -1,0 +1,68 @@
+//! The walk over the row changes and statements of a transaction.
+
+use std::sync::Arc;
+
+use super::rows::{RowChange, RowsEvent, Tables};
+use super::table_map::TableMap;
+use super::{EventError, EventKind, QueryEvent, for_each_event};
+
+/// One thing that a transaction does.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// Changes a row.
+    Change {
+        /// Layout of its table.
+        table: &'a Arc<TableMap>,
+        /// Flags of the rows event (see [`RowsEvent::flags`]).
+        flags: u16,
+        /// Seconds since 1970, of the event.
+        timestamp: u32,
+        /// Place among the transaction's row changes, from 0; all schemas count.
+        index: u32,
+        /// The images.
+        change: RowChange<'a>,
+    },
+    /// Runs a statement that is not transaction control: DDL.
+    Statement(QueryEvent<'a>),
+}
+
+/// Calls `visit` for each row change and each statement in `events`, in binlog order.
+///
+/// `tables` and `next_index` live as long as the transaction: for a chain of chunks, pass them on from chunk to chunk.
+pub fn for_each_item<E: From<EventError>>(
+    events: &[u8],
+    checksums: bool,
+    tables: &mut Tables,
+    next_index: &mut u32,
+    visit: &mut dyn FnMut(Item<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    for_each_event::<E>(events, checksums, &mut |event| {
+        match event.header.kind {
+            EventKind::TableMap => {
+                tables.note(event.body)?;
+            }
+            EventKind::WriteRows
+            | EventKind::UpdateRows
+            | EventKind::DeleteRows
+            | EventKind::PartialUpdateRows => {
+                let rows = RowsEvent::decode(event)?;
+                let table = tables.of(&rows)?;
+                for change in rows.changes(table) {
+                    let index = *next_index;
+                    *next_index += 1;
+                    let timestamp = event.header.timestamp;
+                    visit(Item::Change { table, flags: rows.flags, timestamp, index, change: change? })?;
+                }
+            }
+            EventKind::Query => {
+                let query = QueryEvent::decode(event.body)?;
+                if !query.classify().is_control() {
+                    visit(Item::Statement(query))?;
+                }
+            }
+            EventKind::Gtid | EventKind::GtidTagged | EventKind::Xid | EventKind::RowsQuery => {}
+            other => return Err(EventError::UnknownType(other as u8).into()),
+        }
+        Ok(())
+    })
+}
