@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 use transaction::{Context, Hlc, KeyHash, RegionName, Sequence, WriteId};
 
-use crate::history::{Concurrent, Cursor, History, Incoming};
+use crate::history::{Cursor, History, Incoming};
+use crate::look::Look;
 use crate::node::{COVERS_ALL, LIVE, Node};
 use crate::regions::{Origin, Regions};
 use crate::slab::{NONE, Slab};
@@ -246,7 +247,7 @@ impl Index {
     /// Without `incoming`, nothing is concurrent. A write that is in the history already does not conflict with itself.
     pub fn look(&self, key: KeyHash, incoming: Option<(&WriteId, &Context)>) -> Result<Look<'_>, Error> {
         let incoming = incoming.map(|(id, context)| Incoming::new(&self.regions, id, context)).transpose()?;
-        Ok(Look { history: History::of(self.chain(key), None), incoming })
+        Ok(Look::new(History::of(self.chain(key), None), incoming))
     }
 
     /// An empty batch: writes that are being applied and have not committed yet.
@@ -298,31 +299,71 @@ pub(crate) fn hash(key: KeyHash) -> u64 {
     key.0 as u64
 }
 
-/// The history of one key, as an incoming write finds it.
-#[derive(Debug)]
-pub struct Look<'a> {
-    history: History<'a>,
-    incoming: Option<Incoming>,
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::regions::OWN_ORDER;
 
-impl<'a> Look<'a> {
-    /// The history.
-    pub fn history(&self) -> &History<'a> {
-        &self.history
+    fn index() -> Index {
+        let names = ["eu", "us", "ap"].map(|name| name.parse().unwrap());
+        Index::new(&names, names[0]).unwrap()
     }
 
-    /// The newest write in fold order.
-    pub fn newest(&self) -> Option<WriteId> {
-        self.history.newest().map(|write| write.id)
+    /// Fills an index with single writes to different keys, `per_transaction` to each transaction.
+    fn filled(keys: usize, per_transaction: usize) -> Index {
+        let mut index = index();
+        let key = |number: usize| KeyHash::of(&number.to_le_bytes());
+        for (at, first) in (0..keys).step_by(per_transaction).enumerate() {
+            let last = (first + per_transaction).min(keys);
+            let writes = (first..last).map(|number| (key(number), (number - first) as u32, true));
+            let sequence = at as u64 + 1;
+            let seen = [at as u64 / 64, OWN_ORDER, 0];
+            index.insert_seen(1, sequence, 1_000 + sequence, &seen, writes).unwrap();
+        }
+        index
     }
 
-    /// Whether the history holds a write that the incoming one does not cover.
-    pub fn conflict(&self) -> bool {
-        self.incoming.as_ref().is_some_and(|incoming| self.history.conflicts(incoming))
+    #[test]
+    fn a_key_of_an_unstable_write_costs_at_most_64_bytes() {
+        // The table is at its loosest right after it has grown: one more than 7/8 of a power of two.
+        for keys in [2_000, 114_689, 180_000, 229_377] {
+            let index = filled(keys, 4);
+            assert_eq!(index.keys.len(), keys);
+            let per_key = (index.keys.allocation_size() + index.nodes.bytes()) as f64 / keys as f64;
+            let with_transactions = index.stats().bytes as f64 / keys as f64;
+            println!(
+                "{keys} keys: {per_key:.1} bytes each, {with_transactions:.1} with transactions of 4 writes"
+            );
+            assert!(per_key <= 64.0, "{per_key} bytes per key at {keys} keys");
+            assert!(with_transactions <= 90.0, "{with_transactions} bytes per key at {keys} keys");
+        }
     }
 
-    /// The writes that the incoming one is concurrent with, newest first. Walks the whole history.
-    pub fn concurrent(&self) -> Concurrent<'_> {
-        self.history.concurrent(self.incoming.as_ref())
+    #[test]
+    fn an_index_that_has_forgotten_everything_gives_its_memory_back() {
+        let mut index = filled(50_000, 4);
+        let full = index.stats().bytes;
+        for region in 0..3 {
+            index.stability.observe(region, &[12_500; 3], 12_500);
+        }
+        while index.prune(1_000).more {}
+        assert_eq!((index.nodes.len(), index.transactions.len(), index.keys.len()), (0, 0, 0));
+        assert!(index.stats().bytes < full / 20, "{} of {full}", index.stats().bytes);
+    }
+
+    #[test]
+    fn writes_that_go_before_their_turn_leave_no_node_behind() {
+        // The visit of the first transaction takes the second one's write along; that one's own visit frees it.
+        let mut index = index();
+        for sequence in 1..=2 {
+            let writes = [(KeyHash(7), 0, true), (KeyHash(7), 1, true), (KeyHash(8), 2, true)];
+            index.insert_seen(1, sequence, 100 + sequence, &[0, OWN_ORDER, 0], writes).unwrap();
+        }
+        for region in 0..3 {
+            index.stability.observe(region, &[2; 3], 2);
+        }
+        while index.prune(1).more {}
+        assert_eq!((index.writes, index.nodes.len(), index.transactions.len()), (0, 0, 0));
     }
 }

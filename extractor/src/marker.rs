@@ -4,29 +4,29 @@ use transaction::binlog::{ColumnType, EventError, TableMap, row_values};
 use transaction::{Hlc, RegionName, Sequence};
 
 /// Schema of Concord's own tables.
-pub const SCHEMA: &str = "concord";
+pub(crate) const SCHEMA: &str = "concord";
 /// Table whose change marks a transaction as applied work.
-pub const TABLE: &str = "marker";
+pub(crate) const TABLE: &str = "marker";
 
 /// What a changed marker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Marker {
+pub(crate) struct Marker {
     /// Whose transactions were applied.
-    pub origin: RegionName,
+    pub(crate) origin: RegionName,
     /// The last of them.
-    pub sequence: Sequence,
+    pub(crate) sequence: Sequence,
     /// The newest stamp among them.
-    pub hlc: Hlc,
+    pub(crate) hlc: Hlc,
 }
 
 impl Marker {
     /// Whether a table map is that of the marker table.
-    pub fn is_marker(table: &TableMap) -> bool {
+    pub(crate) fn is_marker(table: &TableMap) -> bool {
         table.schema == SCHEMA && table.table == TABLE
     }
 
     /// Reads the after image of a marker row, by column name.
-    pub fn decode(table: &TableMap, image: &[u8]) -> Result<Self, EventError> {
+    pub(crate) fn decode(table: &TableMap, image: &[u8]) -> Result<Self, EventError> {
         const BAD: EventError = EventError::Malformed {
             event: "rows",
             what: "concord.marker has not the columns that Concord gave it",

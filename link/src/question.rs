@@ -203,3 +203,24 @@ impl Asking {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reading_task_that_is_gone_before_the_end_is_an_error() {
+        let (found, items) = mpsc::unbounded_channel();
+        let (taken, _credits) = mpsc::unbounded_channel();
+        let (region, address) = (transaction::RegionName::new("us"), "pipe".to_owned());
+        let Ok(region) = region else { unreachable!("us is a region name") };
+        let peer = Peer { region, address, software: String::new(), protocol: 1 };
+        let task = tokio::spawn(async {});
+        let mut answer = AnswerStream { peer, items, taken, ended: false, task };
+        let _ = found.send(Item::Part(b"a part".to_vec()));
+        drop(found);
+        assert!(matches!(answer.next().await, Some(Ok(part)) if part == b"a part"));
+        assert!(matches!(answer.next().await, Some(Err(LinkError::Lost { .. }))));
+        assert!(answer.next().await.is_none());
+    }
+}

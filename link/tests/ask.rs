@@ -19,7 +19,7 @@ async fn pair(window: u64) -> (tempfile::TempDir, Served, Link) {
 
 async fn all(mut answer: AnswerStream) -> Result<Vec<Vec<u8>>, LinkError> {
     let mut all = Vec::new();
-    while let Some(part) = answer.next().await {
+    while let Some(part) = soon(answer.next()).await {
         all.push(part?);
     }
     Ok(all)
@@ -54,7 +54,7 @@ async fn an_answer_cut_by_a_stopping_server_is_an_error() {
     let (_folder, served, link) = pair(100_000).await;
     let mut answer = link.ask(&served.target, "never", Vec::new()).await.unwrap();
     served.shutdown.send_replace(true);
-    let error = answer.next().await.unwrap().unwrap_err();
+    let error = soon(answer.next()).await.unwrap().unwrap_err();
     assert_eq!(error.refusal().unwrap().code, RefusalCode::ShuttingDown);
 }
 
@@ -63,11 +63,11 @@ async fn an_asker_that_does_not_read_holds_the_producer_back_and_beats_go_on() {
     let (_folder, served, link) = pair(10_000).await;
     let mut answer = link.ask(&served.target, "many", Vec::new()).await.unwrap();
     let mut heard = served.region.heard.subscribe();
-    heard.wait_for(|heard| heard.len() > 5).await.unwrap();
+    soon(heard.wait_for(|heard| heard.len() > 5)).await.unwrap();
     let produced = *served.region.produced.borrow();
     assert!(produced <= 10 + link::ANSWER_QUEUE + 1, "{produced} parts of 1000 bytes for a window of 10,000");
     let mut count = 0;
-    while let Some(part) = answer.next().await {
+    while let Some(part) = soon(answer.next()).await {
         part.unwrap();
         count += 1;
     }
@@ -80,7 +80,7 @@ async fn dropping_the_answer_stops_the_producer() {
     for kind in ["many", "never"] {
         served.region.abandoned.send_replace(false);
         drop(link.ask(&served.target, kind, Vec::new()).await.unwrap());
-        served.region.abandoned.subscribe().wait_for(|abandoned| *abandoned).await.unwrap();
+        soon(served.region.abandoned.subscribe().wait_for(|abandoned| *abandoned)).await.unwrap();
     }
 }
 

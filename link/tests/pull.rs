@@ -26,7 +26,7 @@ async fn a_log_arrives_byte_for_byte_and_goes_on_as_it_grows() {
         log.push(len);
         sink.holds(&log.bytes(1)).await;
     }
-    served.logs.acknowledged.subscribe().wait_for(|durable| *durable == 3003).await.unwrap();
+    soon(served.logs.acknowledged.subscribe().wait_for(|durable| *durable == 3003)).await.unwrap();
     let (peer, durable) = sink.connected.borrow().clone().unwrap();
     assert_eq!((peer.region, peer.protocol, durable), (name("us"), 1, 77));
     assert_eq!(*sink.received.borrow(), 3003);
@@ -63,7 +63,7 @@ async fn records_that_are_not_held_are_refused_with_the_reason() {
     let served = serve(identity("us"), us, options(), &log).await;
     let link = client("eu", eu);
     for (from, code, number) in [(2, RefusalCode::Gone, 5), (106, RefusalCode::Ahead, 104)] {
-        let error = pull(&link, &served.target, &MemorySink::from(from)).await.unwrap();
+        let error = soon(pull(&link, &served.target, &MemorySink::from(from))).await.unwrap();
         let refusal = error.refusal().unwrap();
         assert_eq!((refusal.code, refusal.number), (code, number), "{error}");
         assert_eq!(error.trouble(), Trouble::NeedsPerson);
@@ -126,7 +126,7 @@ async fn a_damaged_record_is_refused_and_everything_before_its_batch_is_kept() {
     let small = Options { batch_bytes_max: 5 * encoded(1, 1000).len(), ..options() };
     let served = serve(identity("us"), us, small, &log).await;
     let sink = MemorySink::from(1);
-    let error = pull(&client("eu", eu), &served.target, &sink).await.unwrap();
+    let error = soon(pull(&client("eu", eu), &served.target, &sink)).await.unwrap();
     assert!(error.to_string().contains("after record 49: record 50 fails its checksum"), "{error}");
     assert!(error.to_string().contains("concord log verify --origin us"), "{error}");
     assert_eq!(numbers(&sink.stored.borrow()), (1..=45).collect::<Vec<_>>());
@@ -141,7 +141,7 @@ async fn a_sink_that_fails_ends_the_pull_with_its_reason() {
     let log = MemoryLog::new(1, [10; 10]);
     let served = serve(identity("us"), us, options(), &log).await;
     let sink = std::sync::Arc::new(MemorySink { failing: true, ..MemorySink::new(1) });
-    let error = pull(&client("eu", eu), &served.target, &sink).await.unwrap();
+    let error = soon(pull(&client("eu", eu), &served.target, &sink)).await.unwrap();
     assert_eq!(error.to_string(), "cannot store records of us: disk full");
     assert_eq!(*served.logs.acknowledged.borrow(), 0);
 }
@@ -155,10 +155,10 @@ async fn a_server_that_stops_says_so_and_is_done_at_once() {
     let pulling = pull(&client("eu", eu), &served.target, &sink);
     sink.holds(&log.bytes(1)).await;
     served.shutdown.send_replace(true);
-    let error = pulling.await.unwrap();
+    let error = soon(pulling).await.unwrap();
     assert_eq!(error.refusal().unwrap().code, RefusalCode::ShuttingDown, "{error}");
     assert_eq!(error.trouble(), Trouble::Away);
-    served.task.await.unwrap();
+    soon(served.task).await.unwrap();
 }
 
 #[tokio::test]
@@ -171,10 +171,10 @@ async fn a_pull_that_loses_its_peer_returns_only_when_its_store_is_done() {
     let mut pulling = pull(&client("eu", eu), &served.target, &sink);
     sink.received.subscribe().wait_for(|last| *last == 10).await.unwrap();
     served.shutdown.send_replace(true);
-    served.task.await.unwrap();
+    soon(served.task).await.unwrap();
     assert!(!sink.idle() && !pulling.is_finished());
     sink.gate.send_replace(true);
-    (&mut pulling).await.unwrap();
+    soon(&mut pulling).await.unwrap();
     assert!(sink.idle());
     sink.holds(&log.bytes(1)).await;
 }
@@ -199,8 +199,10 @@ async fn beats_go_both_ways_and_measure_the_clocks() {
     let link = link::Link::new(identity("eu"), eu, options(), std::sync::Arc::new(Ears(ears.clone())));
     let pulling = pull(&link, &served.target, &MemorySink::from(1));
     let mut heard = ears.heard.subscribe();
-    let heard =
-        heard.wait_for(|heard| heard.last().is_some_and(|(_, h)| h.measure.is_some())).await.unwrap().clone();
+    let heard = soon(heard.wait_for(|heard| heard.last().is_some_and(|(_, h)| h.measure.is_some())))
+        .await
+        .unwrap()
+        .clone();
     let (peer, last) = heard.last().unwrap();
     // Both clocks stand still, 400 µs apart.
     assert_eq!((*peer, last.measure.unwrap().ahead_us, last.wall_us), (name("us"), -400, 5_000_000));

@@ -15,7 +15,7 @@ async fn meeting(us: (Identity, Security), eu: (Identity, Security)) -> (LinkErr
     let served = serve(us.0, us.1, options(), &log).await;
     let link = link::Link::new(eu.0, eu.1, options(), std::sync::Arc::new(Ears(Region::new(1))));
     let target = Target { region: name("us"), ..served.target };
-    let error = pull(&link, &target, &MemorySink::from(1)).await.unwrap();
+    let error = soon(pull(&link, &target, &MemorySink::from(1))).await.unwrap();
     (error, served.region.server_error().await)
 }
 

@@ -69,7 +69,7 @@ fn router(board: Arc<Board>) -> Router {
 }
 
 async fn healthz(State(served): State<Served>) -> Response {
-    let status = status::at_a_glance(&served.board);
+    let status = status::at_a_glance(&served.board, now_us());
     let reasons: Vec<_> =
         status::reasons(&status).into_iter().filter(|reason| reason.state == "halted").collect();
     let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -77,7 +77,7 @@ async fn healthz(State(served): State<Served>) -> Response {
 }
 
 async fn readyz(State(served): State<Served>) -> Response {
-    let reasons = status::not_ready(&status::at_a_glance(&served.board));
+    let reasons = status::not_ready(&status::at_a_glance(&served.board, now_us()));
     let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
 }

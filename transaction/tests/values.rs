@@ -7,8 +7,11 @@ use transaction::binlog::{Column, EventError, Item, Tables, Value, for_each_item
 const EVENTS: &[u8] = include_bytes!("values/events.bin");
 const EXPECTED: &str = include_str!("values/expected.tsv");
 
-/// Calls `visit` with table, column and bytes of every value of every inserted row, and at the end of each row.
-fn for_each_value(visit: &mut dyn FnMut(&str, &[Column], &[Option<&[u8]>])) {
+/// Takes table, columns and values of a row.
+type Visit<'v> = dyn FnMut(&str, &[Column], &[Option<&[u8]>]) + 'v;
+
+/// Calls `visit` for every inserted row.
+fn for_each_value(visit: &mut Visit<'_>) {
     let (mut tables, mut index) = (Tables::default(), 0);
     for_each_item::<EventError>(EVENTS, true, &mut tables, &mut index, &mut |item| {
         let Item::Change { table, change, .. } = item else { panic!("only rows are in the fixture") };

@@ -24,6 +24,11 @@ pub fn name(text: &str) -> RegionName {
     RegionName::new(text).unwrap()
 }
 
+/// Ends a test that would otherwise hang; far beyond what anything here takes.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("this never happened")
+}
+
 pub fn identity(region: &str) -> Identity {
     Identity {
         region: name(region),
@@ -184,7 +189,7 @@ impl MemorySink {
 
     pub async fn holds(&self, bytes: &[u8]) {
         let mut stored = self.stored.subscribe();
-        let stored = stored.wait_for(|stored| stored.len() >= bytes.len()).await.unwrap();
+        let stored = soon(stored.wait_for(|stored| stored.len() >= bytes.len())).await.unwrap();
         assert!(*stored == bytes, "other bytes than were sent: {} of {}", stored.len(), bytes.len());
     }
 
@@ -254,7 +259,7 @@ impl Region {
 
     pub async fn server_error(&self) -> String {
         let mut errors = self.server_errors.subscribe();
-        errors.wait_for(|errors| !errors.is_empty()).await.unwrap()[0].clone()
+        soon(errors.wait_for(|errors| !errors.is_empty())).await.unwrap()[0].clone()
     }
 }
 

@@ -89,16 +89,16 @@ fn unstable(status: &Status) -> Vec<String> {
     if !status.stable {
         let mut left = Vec::new();
         if status.history.keys > 0 {
-            left.push(format!("{} rows with unstable histories", status.history.keys));
+            left.push(format!("unstable histories of {} row(s)", status.history.keys));
         }
         for origin in status.origins.iter().filter(|origin| !origin.own) {
             match Status::behind(origin) {
                 0 => {}
-                behind => left.push(format!("{behind} transactions of {} to apply", origin.origin)),
+                behind => left.push(format!("{behind} transaction(s) of {} to apply", origin.origin)),
             }
             let missing = origin.offered_record.0.saturating_sub(origin.durable_record.0);
             if missing > 0 {
-                left.push(format!("{missing} records of {} to receive", origin.origin));
+                left.push(format!("{missing} record(s) of {} to receive", origin.origin));
             }
         }
         let left = if left.is_empty() { "last records to pass".to_owned() } else { left.join(", ") };
@@ -108,7 +108,7 @@ fn unstable(status: &Status) -> Vec<String> {
         waits.push(match (peer.heard_us, peer.unstable) {
             (0, _) => format!("{} was not heard yet", peer.region),
             (_, 0) => format!("{} has not settled", peer.region),
-            (_, unstable) => format!("{} has {unstable} unstable transactions", peer.region),
+            (_, unstable) => format!("{} has {unstable} unstable transaction(s)", peer.region),
         });
     }
     waits
@@ -139,7 +139,7 @@ mod tests {
         status.peers[0].heard_us += 1;
         watch.look(&status);
         (status.stable_everywhere, status.peers[0].stable, status.peers[0].unstable) = (false, false, 7);
-        assert_eq!(watch.look(&status), ["us has 7 unstable transactions"]);
+        assert_eq!(watch.look(&status), ["us has 7 unstable transaction(s)"]);
         (status.stable_everywhere, status.peers[0].stable) = (true, true);
         status.peers[0].heard_us += 1;
         assert_eq!(watch.look(&status).len(), 1);
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(
             unstable(&status),
             [
-                "eu has 3 rows with unstable histories, 3 transactions of us to apply, 5 records of us to receive",
+                "eu has unstable histories of 3 row(s), 3 transaction(s) of us to apply, 5 record(s) of us to receive",
                 "us was not heard yet"
             ]
         );

@@ -38,7 +38,11 @@ pub(crate) fn execute(command: &LogCommand, config: &Config) -> Outcome {
     let terminal = stdout.is_terminal();
     let mut out = BufWriter::with_capacity(1 << 16, stdout);
     let answer = || -> Result<ExitCode, Failure> {
-        let store = Store::open_read_only(&config.region.data_dir)?;
+        let dir = &config.region.data_dir;
+        if !dir.exists() {
+            return Err(Failure::NoData { dir: dir.clone() });
+        }
+        let store = Store::open_read_only(dir)?;
         let code = match command {
             LogCommand::List(args) => list::list(&store, args, &mut out)?,
             LogCommand::Show(args) => show::show(&store, args, terminal, &mut out)?,

@@ -9,6 +9,7 @@ pub(crate) mod log;
 pub(crate) mod pause;
 pub(crate) mod run;
 pub(crate) mod running;
+pub(crate) mod seed;
 pub(crate) mod status;
 
 use std::future::Future;
@@ -48,7 +49,7 @@ pub(crate) fn execute(cli: &Cli) -> Outcome {
         Command::Pause(args) => pause::execute(args, true, &config()?),
         Command::Resume(args) => pause::execute(args, false, &config()?),
         Command::Drain(args) => drain::execute(args, &config()?),
-        command => Err(CommandError::Refused(format!("{command:?} is not part of this build"))),
+        Command::Seed(args) => block_on(seed::execute(args, config()?)),
     }
 }
 

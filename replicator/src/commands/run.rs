@@ -20,7 +20,7 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
 
     let mut region = Region::open(config.clone(), shutdown).await.map_err(|e| refused(&e))?;
     let running = async {
-        preflight(args, &config).await?;
+        preflight(args.untested_server, &config).await?;
         region.start().await.map_err(|e| refused(&e))
     };
     let ended = tokio::select! {
@@ -41,10 +41,10 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
 }
 
 /// Refuses what `concord check` would refuse; a server that is away is waited for.
-async fn preflight(args: &RunArgs, config: &Config) -> Result<(), CommandError> {
+pub(super) async fn preflight(untested_server: bool, config: &Config) -> Result<(), CommandError> {
     let mut told = false;
     loop {
-        let report = check::preflight(config, args.untested_server).await;
+        let report = check::preflight(config, untested_server).await;
         if report.server.is_some() {
             let refusals: Vec<String> = report.refusals().map(|check| check.to_string()).collect();
             if refusals.is_empty() {

@@ -1,5 +1,6 @@
 //! What this region tells its peers, hears from them, and answers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use applier::Connect;
@@ -33,8 +34,6 @@ pub(crate) struct Introduction {
 
 /// The link's other half: needs the board and the server once they are there.
 pub(crate) struct RegionControl {
-    /// This region.
-    pub(crate) region: RegionName,
     /// Set when the region is assembled.
     pub(crate) parts: Arc<OnceLock<Parts>>,
 }
@@ -44,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) board: Arc<Board>,
     pub(crate) connect: Connect,
     pub(crate) carries: applier::effect::Carries,
+    pub(crate) ready: Arc<AtomicBool>,
 }
 
 impl Control for RegionControl {
@@ -75,6 +75,9 @@ impl Control for RegionControl {
         tokio::spawn(async move {
             let result = match parts.get() {
                 None => Err("this region is starting; ask again".to_owned()),
+                Some(parts) if !parts.ready.load(Ordering::Acquire) => {
+                    Err("this region is starting, or being seeded; ask again".to_owned())
+                }
                 Some(parts) => match kind.as_str() {
                     ASK_INTRODUCTION => introduce(parts, peer, &sender).await,
                     ASK_SNAPSHOT => super::snapshot::send(parts, peer, &payload, &sender).await,

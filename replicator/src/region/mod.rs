@@ -14,10 +14,13 @@ mod rebuild;
 mod recovery;
 mod resume;
 mod retention;
+mod rows;
+pub(crate) mod seeding;
 mod snapshot;
 pub(crate) mod tables;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -67,6 +70,8 @@ pub(crate) struct Region {
     pub(crate) carries: Carries,
     pub(crate) targets: Vec<Target>,
     owner: u64,
+    /// Whether a peer's first questions may be answered: not before the server is known, nor while it is seeded.
+    ready: Arc<AtomicBool>,
     shutdown: watch::Receiver<bool>,
     tasks: JoinSet<()>,
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -144,9 +149,15 @@ impl Region {
             },
             security,
             link::Options::default(),
-            Arc::new(RegionControl { region, parts: parts.clone() }),
+            Arc::new(RegionControl { parts: parts.clone() }),
         );
-        let given = Parts { board: board.clone(), connect: connect.clone(), carries: carries.clone() };
+        let ready = Arc::new(AtomicBool::new(false));
+        let given = Parts {
+            board: board.clone(),
+            connect: connect.clone(),
+            carries: carries.clone(),
+            ready: ready.clone(),
+        };
         // Set once, here: the link is not served yet.
         let _ = parts.set(given);
 
@@ -172,6 +183,7 @@ impl Region {
             carries,
             targets,
             owner,
+            ready,
             shutdown,
             tasks,
             threads: Vec::new(),
@@ -179,14 +191,18 @@ impl Region {
         })
     }
 
-    /// Waits for the server and brings every part up. Returns early, without an error, if the shutdown comes first.
-    pub(crate) async fn start(&mut self) -> Result<(), RegionError> {
+    /// Starts to pull the logs of all other origins.
+    pub(crate) fn start_pulls(&mut self) {
         for target in &self.targets {
             let (link, origin) = (self.link.clone(), target.region);
             let (targets, board) = (self.targets.clone(), self.board.clone());
             self.tasks.spawn(exchange::pull(link, origin, targets, board, self.shutdown.clone()));
         }
-        let Some(mut conn) = self.wait_for_server().await else { return Ok(()) };
+    }
+
+    /// Waits for the server, learns how it weighs text, and makes sure that it belongs to this region.
+    pub(crate) async fn claim_server(&mut self) -> Result<Conn, RegionError> {
+        let Some(mut conn) = self.wait_for_server().await else { return Err(RegionError("stopped".into())) };
         let failed = RegionError::of("MySQL of this region");
         let name = self.config.region.name;
         let weights = applier::definitions::read_weights(&mut conn).await.map_err(|e| failed(&e))?;
@@ -200,6 +216,15 @@ impl Region {
                 belongs.region, belongs.mesh, self.config.mesh.name
             )));
         }
+        Ok(conn)
+    }
+
+    /// Waits for the server and brings every part up. Returns early, without an error, if the shutdown comes first.
+    pub(crate) async fn start(&mut self) -> Result<(), RegionError> {
+        self.start_pulls();
+        let mut conn = self.claim_server().await?;
+        self.ready.store(true, std::sync::atomic::Ordering::Release);
+        let failed = RegionError::of("MySQL of this region");
         let markers = applier::tables::applied(&mut conn).await.map_err(|e| failed(&e))?;
         if !recovery::recover_own_log(self, !markers.is_empty()).await? {
             return Ok(());

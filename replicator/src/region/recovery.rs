@@ -46,7 +46,7 @@ pub(crate) async fn recover_own_log(region: &Region, existed: bool) -> Result<bo
 }
 
 /// The peer that holds most of our log; waits until every peer has been heard.
-async fn ask_all(region: &Region) -> Option<Option<(Target, RecordNumber)>> {
+pub(crate) async fn ask_all(region: &Region) -> Option<Option<(Target, RecordNumber)>> {
     let mut shutdown = region.shutdown.clone();
     let name = region.config.region.name;
     const FRESH_US: u64 = 10_000_000;

@@ -15,7 +15,7 @@ use crate::region::board::{self, Board, PeerState, PullState};
 /// The status at `now_us`, this region's clock. Looks into the logs for the ages of what waits, so it may block on
 /// the disk.
 pub(crate) fn status(board: &Board, now_us: u64) -> Status {
-    let mut status = at_a_glance(board);
+    let mut status = at_a_glance(board, now_us);
     let elsewhere = status.peers.iter().map(|peer| peer.acknowledged_record).max().unwrap_or_default();
     for origin in &mut status.origins {
         let log = &board.logs.get(origin.origin).log;
@@ -40,7 +40,7 @@ pub(crate) fn status(board: &Board, now_us: u64) -> Status {
 }
 
 /// What can be said from memory: all but the ages. Enough for health, which must not wait for a disk.
-pub(crate) fn at_a_glance(board: &Board) -> Status {
+pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
     let extractor = board.extractor.borrow().clone();
     let pulls = board.pulls.lock().clone();
     let heard = board.heard.lock().clone();
@@ -66,6 +66,7 @@ pub(crate) fn at_a_glance(board: &Board) -> Status {
         fingerprint: board.fingerprint.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: State::Running,
+        now_us,
         server: Server { version: extractor.server_version.clone(), uuid: extractor.server_uuid.clone() },
         extractor: extractor_of(&extractor, own_durable),
         origins: origins.collect(),

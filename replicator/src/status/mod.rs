@@ -24,6 +24,9 @@ pub(crate) struct Status {
     pub(crate) version: String,
     /// The worst of its parts.
     pub(crate) state: State,
+    /// This region's clock when it answered, since 1970.
+    #[serde(default)]
+    pub(crate) now_us: u64,
     /// Its MySQL.
     pub(crate) server: Server,
     /// The reader of its binlog.

@@ -110,7 +110,7 @@ fn of_link(origin: &Origin) -> Option<Reason> {
         LinkState::Refused => "refused",
     };
     let reason =
-        link.error.clone().unwrap_or_else(|| format!("no region that holds the log of {}", origin.origin));
+        link.error.clone().unwrap_or_else(|| "no region that holds this log was reached yet".to_owned());
     Some(Reason { part: format!("link of {}", origin.origin), state, reason })
 }
 

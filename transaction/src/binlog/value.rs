@@ -79,6 +79,9 @@ impl Value {
     /// What the session must still provide: `time_zone = '+00:00'` for TIMESTAMP; a `sql_mode` that lets in the zero or
     /// invalid dates and the ENUM ordinal 0 that a row may hold. The types inside a JSON document are kept (see
     /// [`Json::sql_literal`]); the literal is ASCII unless a text in it is not.
+    ///
+    /// `column = literal` finds the row too, but for NULL, for a VECTOR (the server compares none) and for a SET whose
+    /// 64th member is in it (the server compares masks as signed numbers).
     pub fn sql_literal(&self, column: &Column) -> String {
         match self {
             Self::Null => "NULL".to_owned(),

@@ -13,6 +13,14 @@ pub(super) enum Failure {
     /// The store refuses or is damaged.
     #[error(transparent)]
     Store(#[from] log_store::Error),
+    /// The data folder is not there.
+    #[error(
+        "{dir} does not exist: nothing has run here yet, or region.data_dir names another folder than `concord run` uses"
+    )]
+    NoData {
+        /// The data folder.
+        dir: PathBuf,
+    },
     /// There is no log of this origin.
     #[error("{dir} holds no log of {origin}; it has {held}: name one of these with --origin")]
     NoLog {

@@ -167,30 +167,53 @@ fn peer_row(peer: &Peer, status: &Status) -> [String; 6] {
             let sign = if ahead < 0 { '-' } else { '+' };
             format!("{sign}{}", span(ahead.unsigned_abs()))
         }),
-        match (peer.heard_us, peer.stable) {
-            (0, _) => "not heard yet".to_owned(),
-            (_, true) => "stable".to_owned(),
-            (_, false) => format!("{} transactions unstable", peer.unstable),
-        },
+        histories(peer, status.now_us),
     ]
+}
+
+/// What a peer said of its histories; a peer that is silent may have changed its mind.
+fn histories(peer: &Peer, now_us: u64) -> String {
+    let said = match (peer.heard_us, peer.stable, peer.unstable) {
+        (0, _, _) => return "not heard yet".to_owned(),
+        (_, true, _) => "stable".to_owned(),
+        (_, false, 0) => "settling".to_owned(),
+        (_, false, unstable) => format!("{} unstable", counted(unstable, "transaction")),
+    };
+    match now_us.saturating_sub(peer.heard_us) {
+        0..SILENCE_US => said,
+        silent => format!("{said} when last heard, {} ago", span(silent)),
+    }
+}
+
+/// Peers speak once a second; this is several beats.
+const SILENCE_US: u64 = 5_000_000;
+
+/// So many things, in words.
+fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 fn summary(status: &Status) -> String {
     let mut line = match status.history.keys {
         0 => "no unstable histories".to_owned(),
-        keys => format!("{keys} rows with unstable histories ({})", bytes(status.history.bytes)),
+        keys => format!("{} with unstable histories ({})", counted(keys, "row"), bytes(status.history.bytes)),
     };
     if status.stable_everywhere {
         line += ", stable everywhere";
     }
     let lag = &status.lag_us;
     if lag.count > 0 {
-        line += &format!("; lag p50 {}, p99 {} over {} commits", span(lag.p50), span(lag.p99), lag.count);
+        line += &format!(
+            "; lag p50 {}, p99 {} over {}",
+            span(lag.p50),
+            span(lag.p99),
+            counted(lag.count, "commit")
+        );
     }
     let lone = status.transactions_not_durable_elsewhere;
     if lone > 0 {
         let age = span((status.seconds_not_durable_elsewhere * 1e6) as u64);
-        line += &format!("; {lone} transactions durable only here, for {age}");
+        line += &format!("; {} durable only here, for {age}", counted(lone, "transaction"));
     }
     line
 }
@@ -261,8 +284,8 @@ us                 9        9       0  1.2 ms        10       10      0 B  conne
 PEER  ACKNOWLEDGED  MISSES  ROUND TRIP   CLOCK  HISTORIES
 us             455       1      300 us  +12 us  stable
 
-3 rows with unstable histories (300 B), stable everywhere; lag p50 800 us, p99 3.0 ms over 1000 commits; 1 transactions \
-durable only here, for 500 ms
+3 rows with unstable histories (300 B), stable everywhere; lag p50 800 us, p99 3.0 ms over 1000 commits; 1 transaction durable \
+only here, for 500 ms
 ";
         assert_eq!(render(&sample::status()), expected);
     }
@@ -303,6 +326,23 @@ durable only here, for 500 ms
         assert!(text.starts_with("region eu of mesh shop  HALTED"), "{text}");
         let end = "\n\nextractor halted: binlog.000001 is purged; re-seed\napplier of us waiting: transaction 7 of ap\n";
         assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn a_peer_that_fell_silent_is_shown_with_what_it_said_last() {
+        let mut status = sample::status();
+        for (silent_us, stable, unstable, said) in [
+            (1_000_000, true, 0, "stable"),
+            (1_000_000, false, 0, "settling"),
+            (1_000_000, false, 1, "1 transaction unstable"),
+            (61_000_000, false, 2, "2 transactions unstable when last heard, 1 min 1 s ago"),
+        ] {
+            let peer = &mut status.peers[0];
+            (peer.heard_us, peer.stable, peer.unstable) = (status.now_us - silent_us, stable, unstable);
+            assert_eq!(histories(peer, status.now_us), said);
+        }
+        status.peers[0].heard_us = 0;
+        assert_eq!(histories(&status.peers[0], status.now_us), "not heard yet");
     }
 
     #[test]
