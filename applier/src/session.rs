@@ -141,10 +141,11 @@ impl Session {
         let mut result = self.conn.query_iter(text).await?;
         loop {
             affected.push(result.affected_rows());
-            result.collect::<Row>().await?;
+            // True at the last statement, also when it is the first.
             if result.is_empty() {
                 break;
             }
+            result.collect::<Row>().await?;
         }
         Ok(affected)
     }
