@@ -210,9 +210,9 @@ impl Lane {
 
     /// Applies the next batch of one origin. Returns whether there was something.
     async fn advance(&mut self, origin: RegionName) -> Result<bool, Stop> {
-        let (paused, halted) = {
-            let progress = self.progress(origin);
-            (progress.paused, matches!(progress.state, State::Halted { .. }) && !progress.retry)
+        let (paused, halted) = match self.setup.progress.get(&origin).map(watch::Sender::borrow) {
+            Some(progress) => (progress.paused, matches!(progress.state, State::Halted { .. }) && !progress.retry),
+            None => (false, false),
         };
         if halted {
             return Ok(false);
@@ -516,10 +516,6 @@ impl Lane {
         Ok(())
     }
 
-    fn progress(&self, origin: RegionName) -> OriginProgress {
-        self.setup.progress.get(&origin).map(|sender| sender.borrow().clone()).unwrap_or_default()
-    }
-
     fn update(&self, origin: RegionName, change: impl FnOnce(&mut OriginProgress)) {
         if let Some(sender) = self.setup.progress.get(&origin) {
             sender.send_modify(change);
@@ -538,7 +534,9 @@ impl Lane {
 
     fn report_all(&self, state: &State) {
         for origin in &self.setup.origins {
-            if !matches!(self.progress(*origin).state, State::Halted { .. }) {
+            if let Some(sender) = self.setup.progress.get(origin)
+                && !matches!(sender.borrow().state, State::Halted { .. })
+            {
                 self.report(*origin, state.clone());
             }
         }

@@ -49,6 +49,7 @@ fn a_restart_that_reads_whole_logs_changes_no_resolution() {
 fn a_restart_that_reads_what_the_floor_kept_changes_no_resolution() {
     let total = sweep(4_000, Schedule { restarts: true, retention: true, ..PLAIN });
     assert!(total.deleted > 4_000, "{total:?}");
+    println!("{total:?}");
 }
 
 /// How many of `count` schedules end with unequal rows.

@@ -300,6 +300,17 @@ impl Mesh {
         Err(Error::Unexpected(format!("{} rows differ:\n{}", found.len(), shown.join("\n"))))
     }
 
+    /// Stops every running Concord in order, then every server; an error if a Concord takes too long or fails.
+    pub async fn stop(&mut self) -> Result<()> {
+        for region in &mut self.regions {
+            region.concord.stop().await?;
+        }
+        for region in &mut self.regions {
+            region.server.stop().await?;
+        }
+        Ok(())
+    }
+
     /// Leaves servers, processes and files as they are when this handle is dropped.
     pub fn leave_running(&mut self) {
         for region in &mut self.regions {

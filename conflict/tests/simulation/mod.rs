@@ -32,8 +32,6 @@ pub(crate) struct Outcome {
     pub(crate) counts: Counts,
 }
 
-const STEPS: i64 = 120;
-
 /// Plays a schedule to its end, where everything is applied everywhere. Panics where the index contradicts the oracle.
 pub(crate) fn play(schedule: Schedule) -> Outcome {
     let Schedule { seed, regions, rule, mistake, .. } = schedule;
@@ -45,7 +43,9 @@ pub(crate) fn play(schedule: Schedule) -> Outcome {
         .collect();
     // Busy meshes are behind nearly always; quiet ones come to rest, forget and delete.
     let (writes, keys) = (rng.pick(&[6, 12, 30]), rng.pick(&[3, 5, 12]));
-    for step in 0..STEPS {
+    // Whatever is deleted has to become stable first, which takes a while.
+    let steps = if schedule.retention { 140 } else { 80 };
+    for step in 0..steps {
         let now = 1_000 + step;
         let me = rng.below(regions);
         match rng.below(100) {

@@ -66,17 +66,20 @@ fn highest(row: Option<Image>, next: &Change) -> Option<Image> {
     Some(Image { a, ..after })
 }
 
-/// The oracle: sorts all changes of a key and folds them from the first one's before image on.
+/// The oracle: sorts all changes ever made to a key, and folds them.
 pub(crate) fn fold(rule: Rule, changes: &[&Change]) -> Option<Image> {
     let mut sorted = changes.to_vec();
     sorted.sort_by_key(|change| change.order());
-    let mut row = sorted.first().and_then(|first| first.before);
-    for (at, next) in sorted.iter().enumerate() {
-        let concurrent: Vec<&Change> =
-            sorted[..at].iter().filter(|other| next.concurrent(other)).copied().collect();
-        row = if concurrent.is_empty() { next.after } else { rule.step(row, next, &concurrent) };
-    }
-    row
+    let concurrent = |at: usize| {
+        let next = sorted[at];
+        sorted[..at].iter().copied().filter(move |other| next.concurrent(other))
+    };
+    // What came before a write that is concurrent with nothing does not matter, so the fold may as well start there.
+    let start = (0..sorted.len()).rev().find(|at| concurrent(*at).next().is_none())?;
+    (start + 1..sorted.len()).fold(sorted[start].after, |row, at| {
+        let rivals: Vec<&Change> = concurrent(at).collect();
+        if rivals.is_empty() { sorted[at].after } else { rule.step(row, sorted[at], &rivals) }
+    })
 }
 
 struct Owner;

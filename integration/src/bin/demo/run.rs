@@ -69,7 +69,9 @@ pub(crate) async fn demo(options: &Options) -> Result<bool> {
     report::delays(&names, &wrote.delays);
     report::processes(&mesh);
     let good = report::verdict(&differences, &verdict, &transactions, wrote.kills, options);
-    if options.keep != 0 {
+    if options.keep == 0 {
+        mesh.stop().await?;
+    } else {
         keep::leave(&mut mesh, &dir)?;
     }
     Ok(good)
