@@ -81,6 +81,11 @@ impl Shape {
     async fn read(sql: &mut Sql, table: &str) -> Result<Self> {
         let (schema, name) =
             table.split_once('.').ok_or_else(|| Error::Unexpected(format!("{table} is no schema.table")))?;
+        let plain = |quoted: &str| {
+            let inner = quoted.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+            inner.map_or_else(|| quoted.to_owned(), |inner| inner.replace("``", "`")).replace('\'', "''")
+        };
+        let (schema, name) = (plain(schema), plain(name));
         let columns = sql
             .rows(format!(
                 "SELECT column_name, data_type, column_type, column_key FROM information_schema.columns \
