@@ -279,8 +279,10 @@ impl<'a> Attempt<'a> {
             drop(weights);
             let own = part.after(effect);
             match (own, image) {
-                (Some(own), Some((table, image))) => {
-                    self.text.push(&table, RowsKind::Update, 0, effect.timestamp, &[own, &image]);
+                // The row is found by its key, and images of two layouts must not share an event: so the newer image stands
+                // in for the row as it is.
+                (Some(_), Some((table, image))) => {
+                    self.text.push(&table, RowsKind::Update, 0, effect.timestamp, &[&image, &image]);
                 }
                 (None, Some((table, image))) => {
                     self.text.push(&table, RowsKind::Write, 0, effect.timestamp, &[&image])

@@ -67,7 +67,8 @@ impl Definition {
         for (at, column) in map.columns.iter().enumerate() {
             if !map.has(at) && !self.virtual_columns.contains(&at) {
                 return drift(format!(
-                    "column `{}` is not in the origin's row images, and no virtual one here",
+                    "column `{}` is not in the origin's row images, and no virtual one here (or a session there wrote \
+                     with binlog_row_image other than FULL)",
                     column.name
                 ));
             }
@@ -354,6 +355,10 @@ pub async fn ask_weights(
     }
     let row: Option<Row> = conn.query_first(question).await?;
     let values = row.map(Row::unwrap).unwrap_or_default();
+    if values.len() != needs.len() {
+        let reason = format!("the server gave {} weights for {} texts", values.len(), needs.len());
+        return Err(Error::Other(reason.into()));
+    }
     needs
         .iter()
         .zip(values)

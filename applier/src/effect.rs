@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use transaction::binlog::{EventError, Item, RowsKind, TableMap, Tables, for_each_item};
+use transaction::binlog::{EventError, Item, RowsKind, Statement, TableMap, Tables, for_each_item};
 use transaction::key::{KeyError, Need};
 use transaction::record::TransactionBody;
 use transaction::{Context, Hlc, KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId, key_of};
@@ -181,6 +181,8 @@ impl Part {
                     }
                     Ok(())
                 }
+                // Each region does its own.
+                Item::Statement(query) if query.classify() == Statement::Maintenance => Ok(()),
                 Item::Statement(query) => match rules.ddl {
                     DdlPolicy::Ignore => Ok(()),
                     DdlPolicy::Halt => Err(DecodeError::Ddl {

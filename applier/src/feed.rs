@@ -123,7 +123,6 @@ pub struct Feed {
     reader: Box<dyn RecordReader>,
     /// A record that was read and could not be taken yet.
     held: Option<Vec<u8>>,
-    chain: Option<(RecordNumber, u32)>,
     /// Kept from transaction to transaction, so that equal table maps are one value.
     tables: Tables,
 }
@@ -132,7 +131,7 @@ impl Feed {
     /// A feed that goes on after `reach.record`.
     pub fn new(logs: &dyn Logs, origin: RegionName, reach: Reach) -> Result<Self, String> {
         let reader = logs.reader(origin, reach.record.next())?;
-        Ok(Self { origin, reach, reader, held: None, chain: None, tables: Tables::default() })
+        Ok(Self { origin, reach, reader, held: None, tables: Tables::default() })
     }
 
     /// How far the origin is handed out.
@@ -161,7 +160,6 @@ impl Feed {
                     match next {
                         Next::Large(large) if part.is_empty() => {
                             self.reach = large.reach.clone();
-                            self.chain = None;
                             return Ok(Next::Large(large));
                         }
                         _ => self.held = Some(bytes),
@@ -208,12 +206,9 @@ impl Feed {
         let mut reach = self.reach.clone();
         reach.record = record.number;
         match &record.body {
-            Body::Chunk { index, .. } => {
-                let first = self.chain.filter(|_| *index > 0).map_or(record.number, |(first, _)| first);
-                self.chain = Some((first, index + 1));
-                // Not part of any reach: a restart must see the chain from its first chunk.
-                return Ok(None);
-            }
+            // Its rows are read when the end of its chain comes. Not part of any reach: a restart must see the chain from
+            // its first chunk.
+            Body::Chunk { .. } => return Ok(None),
             Body::Transaction(body) => {
                 if let Some(next) = gate.closed(self.origin, record.hlc, &body.context) {
                     return Ok(Some(next));
@@ -233,7 +228,15 @@ impl Feed {
                 reach.context = body.context.clone();
                 reach.commit_us = body.commit_us;
                 if body.chunks > 0 {
-                    let first_chunk = RecordNumber(record.number.0 - u64::from(body.chunks));
+                    // The lane finds out whether the chunks are there when it reads them.
+                    let first = record.number.0.checked_sub(body.chunks.into()).ok_or_else(|| {
+                        FeedError::Halt(format!(
+                            "record {} of {} claims {} chunks before it: its copy here is damaged; run `concord log \
+                             verify`, and seed this region anew",
+                            record.number, self.origin, body.chunks
+                        ))
+                    })?;
+                    let first_chunk = RecordNumber(first);
                     return Ok(Some(Next::Large(Large {
                         transaction: source,
                         first_chunk,
@@ -265,7 +268,6 @@ impl Feed {
                 )));
             }
         }
-        self.chain = None;
         self.reach = reach;
         Ok(None)
     }

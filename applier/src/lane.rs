@@ -211,7 +211,9 @@ impl Lane {
     /// Applies the next batch of one origin. Returns whether there was something.
     async fn advance(&mut self, origin: RegionName) -> Result<bool, Stop> {
         let (paused, halted) = match self.setup.progress.get(&origin).map(watch::Sender::borrow) {
-            Some(progress) => (progress.paused, matches!(progress.state, State::Halted { .. }) && !progress.retry),
+            Some(progress) => {
+                (progress.paused, matches!(progress.state, State::Halted { .. }) && !progress.retry)
+            }
             None => (false, false),
         };
         if halted {
@@ -612,8 +614,8 @@ impl Chain<'_> {
         let bytes = reader.next().map_err(SqlFailure::Halt)?.ok_or_else(cut)?;
         let record = Record::decode(bytes).map_err(|e| SqlFailure::Halt(e.to_string()))?;
         let events = match &record.body {
-            Body::Chunk { events, .. } => events,
-            Body::Transaction(body) => body.events,
+            Body::Chunk { index, events } if *index as usize == place => events,
+            Body::Transaction(body) if body.chunks as usize == place => body.events,
             _ => return Err(cut()),
         };
         let mut starts = self.starts.lock();

@@ -41,12 +41,18 @@ pub fn read_image(
     };
     let mut search = Search { tables: Tables::default(), next_index: 0, id, key, weights, found: &mut found };
     if transaction.chunks > 0 {
-        let mut chunks = logs.reader(id.origin, RecordNumber(number.0 - u64::from(transaction.chunks)))?;
-        for _ in 0..transaction.chunks {
-            let bytes = chunks.next()?.ok_or("a chunk of a whole transaction is missing")?;
+        let missing =
+            || format!("transaction {} of {}: a chunk of it is missing in the log", id.sequence, id.origin);
+        let first = number.0.checked_sub(transaction.chunks.into()).ok_or_else(missing)?;
+        let mut chunks = logs.reader(id.origin, RecordNumber(first))?;
+        for place in 0..transaction.chunks {
+            let bytes = chunks.next()?.ok_or_else(missing)?;
             let chunk = Record::decode(bytes).map_err(|e| e.to_string())?;
-            if let Body::Chunk { events, .. } = chunk.body {
-                search.walk(events, chunk.event_checksums)?;
+            match chunk.body {
+                Body::Chunk { index, events } if index == place => {
+                    search.walk(events, chunk.event_checksums)?
+                }
+                _ => return Err(missing()),
             }
         }
     }

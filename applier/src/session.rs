@@ -46,12 +46,9 @@ impl From<Error> for SqlFailure {
                 _ => Self::Halt(text),
             },
             Error::Io(_) => Self::Away(text),
-            Error::Driver(driver) => match driver {
-                mysql_async::DriverError::ConnectionClosed | mysql_async::DriverError::PoolDisconnected => {
-                    Self::Away(text)
-                }
-                _ => Self::Halt(text),
-            },
+            Error::Driver(
+                mysql_async::DriverError::ConnectionClosed | mysql_async::DriverError::PoolDisconnected,
+            ) => Self::Away(text),
             _ => Self::Halt(text),
         }
     }

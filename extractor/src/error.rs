@@ -1,7 +1,7 @@
 //! Why extraction stops.
 
 use transaction::binlog::EventError;
-use transaction::{Gtid, RegionName, Sequence};
+use transaction::{RegionName, Sequence};
 
 /// Where in the binlog something was read, for messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum ExtractError {
     )]
     StatementDml {
         /// The transaction.
-        gtid: Gtid,
+        gtid: String,
         /// Where.
         place: Place,
         /// The start of the statement.
@@ -50,7 +50,7 @@ pub enum ExtractError {
     )]
     UnknownStatement {
         /// The transaction.
-        gtid: Gtid,
+        gtid: String,
         /// Where.
         place: Place,
         /// The start of the statement.
@@ -62,7 +62,7 @@ pub enum ExtractError {
     )]
     Xa {
         /// The transaction.
-        gtid: Gtid,
+        gtid: String,
         /// Where.
         place: Place,
     },
@@ -91,7 +91,7 @@ pub enum ExtractError {
         /// This region.
         region: RegionName,
         /// The transaction.
-        gtid: Gtid,
+        gtid: String,
         /// Where.
         place: Place,
     },
@@ -101,11 +101,41 @@ pub enum ExtractError {
     )]
     TagDisagrees {
         /// The transaction.
-        gtid: Gtid,
+        gtid: String,
         /// Where.
         place: Place,
         /// How the marker differs.
         what: &'static str,
+    },
+    /// A marker that does not come first.
+    #[error(
+        "transaction {gtid} at binlog {place} changes concord.marker after other rows, so it is neither applied nor local \
+         work: only Concord may write to schema concord. Re-seed the region or skip this transaction"
+    )]
+    MarkerLate {
+        /// The transaction.
+        gtid: String,
+        /// Where.
+        place: Place,
+    },
+    /// An event beyond [`crate::Limits::event_len_max`].
+    #[error(
+        "{event} event of {len} bytes in transaction {gtid} at binlog {place}, of {table}: longer than {len_max}, so no peer \
+         could apply it. Write smaller rows, then re-seed the region or skip this transaction"
+    )]
+    TooLarge {
+        /// Kind of the event.
+        event: &'static str,
+        /// Its length, bytes.
+        len: usize,
+        /// The limit, bytes.
+        len_max: usize,
+        /// Schema and table, or "no one table".
+        table: String,
+        /// The transaction.
+        gtid: String,
+        /// Where.
+        place: Place,
     },
     /// The binlog is not the one that the log was made from.
     #[error(
@@ -116,9 +146,9 @@ pub enum ExtractError {
         /// The transaction.
         sequence: Sequence,
         /// GTID in the log.
-        logged: Gtid,
+        logged: String,
         /// GTID in the binlog.
-        found: Gtid,
+        found: String,
         /// Where.
         place: Place,
     },

@@ -13,8 +13,20 @@ use crate::error::{ExtractError, Place};
 use crate::marker::{self, Marker};
 use crate::stamp::{Stamp, Stamper};
 
-/// Events of one transaction beyond this many bytes go to the log as chunks, so that memory stays bounded.
-pub const CHUNK_LEN: usize = 4 << 20;
+/// Bounds of what the extractor holds in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Events of one transaction beyond this many bytes go to the log as a chunk.
+    pub chunk_len: usize,
+    /// A longer event halts: its text would not fit the largest packet of a target.
+    pub event_len_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { chunk_len: 4 << 20, event_len_max: 700 << 20 }
+    }
+}
 
 /// Who gets what the extractor makes.
 pub trait Sink {
@@ -72,6 +84,7 @@ pub struct Extractor<S> {
     transactions_since_position: u32,
     position_wall_us: u64,
     record: Vec<u8>,
+    limits: Limits,
 }
 
 /// A transaction group that is being read.
@@ -81,8 +94,11 @@ struct Group {
     events: Vec<u8>,
     checksums: bool,
     kind: GroupKind,
-    marker: Option<Marker>,
+    /// The last state of each marker that it changed.
+    markers: Vec<Marker>,
     own_rows: bool,
+    /// A BEGIN has come: only a COMMIT or its like ends it.
+    begun: bool,
     stamp: Option<Stamp>,
     /// State of the stamps before this transaction took its own.
     before: Option<Stamper>,
@@ -115,7 +131,13 @@ impl<S: Sink> Extractor<S> {
             transactions_since_position: 0,
             position_wall_us: 0,
             record: Vec::new(),
+            limits: Limits::default(),
         }
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The executed GTID set: where a new dump begins after a reconnect.
@@ -152,7 +174,11 @@ impl<S: Sink> Extractor<S> {
         wall_us: u64,
     ) -> Result<(), ExtractError> {
         self.place = place;
-        let (event, _) = Event::split(raw, checksums).map_err(|source| self.event_error(source))?;
+        let (event, rest) = Event::split(raw, checksums).map_err(|source| self.event_error(source))?;
+        if !rest.is_empty() {
+            let event = event.header.kind.name();
+            return Err(self.event_error(EventError::Malformed { event, what: "bytes follow it" }));
+        }
         match event.header.kind {
             // The stream's own events; the connection has looked at them already.
             EventKind::FormatDescription | EventKind::Rotate | EventKind::PreviousGtids | EventKind::Stop => {
@@ -224,8 +250,9 @@ impl<S: Sink> Extractor<S> {
             events: raw.to_vec(),
             checksums,
             kind: GroupKind::Unknown,
-            marker: None,
+            markers: Vec::new(),
             own_rows: false,
+            begun: false,
             stamp: None,
             before: None,
             chunks: 0,
@@ -241,20 +268,60 @@ impl<S: Sink> Extractor<S> {
                 place: self.place.clone(),
             });
         };
+        let result = self.take_in(&mut group, event, raw, checksums);
+        // Also after an error: a reconnect undoes its stamp.
+        self.group = Some(group);
+        result
+    }
+
+    fn take_in(
+        &mut self,
+        group: &mut Group,
+        event: Event<'_>,
+        raw: &[u8],
+        checksums: bool,
+    ) -> Result<(), ExtractError> {
         if event.header.kind == EventKind::TransactionPayload {
+            self.check_len(group, event, || "no one table".into())?;
             // Classified event by event, stored as sent.
-            for_each_event(raw, checksums, &mut |inner| self.classify(&mut group, inner))?;
+            let walked = for_each_event(raw, checksums, &mut |inner| {
+                self.classify(group, inner).map_err(Inner::Classified)
+            });
+            walked.map_err(|error| match error {
+                Inner::Classified(error) => error,
+                Inner::Event(source) => self.group_error(group, source),
+            })?;
         } else {
-            self.classify(&mut group, event)?;
+            self.classify(group, event)?;
         }
         if !matches!(group.kind, GroupKind::Applied | GroupKind::Skipped) {
             group.events.extend_from_slice(raw);
-            if group.kind == GroupKind::Local && group.events.len() > CHUNK_LEN && !group.ended {
-                self.flush_chunk(&mut group)?;
+            if group.kind == GroupKind::Local && group.events.len() > self.limits.chunk_len && !group.ended {
+                self.flush_chunk(group)?;
             }
         }
-        self.group = Some(group);
         Ok(())
+    }
+
+    fn check_len(
+        &self,
+        group: &Group,
+        event: Event<'_>,
+        table: impl FnOnce() -> String,
+    ) -> Result<(), ExtractError> {
+        let (len, len_max) = (event.body.len(), self.limits.event_len_max);
+        if len <= len_max {
+            return Ok(());
+        }
+        let event = event.header.kind.name();
+        Err(ExtractError::TooLarge {
+            event,
+            len,
+            len_max,
+            table: table(),
+            gtid: group.gtid.to_string(),
+            place: self.place.clone(),
+        })
     }
 
     fn classify(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
@@ -265,27 +332,38 @@ impl<S: Sink> Extractor<S> {
             EventKind::WriteRows
             | EventKind::UpdateRows
             | EventKind::DeleteRows
-            | EventKind::PartialUpdateRows => {
-                self.classify_rows(group, event).map_err(|source| self.group_error(group, source))?;
+            | EventKind::PartialUpdateRows => self.classify_rows(group, event)?,
+            EventKind::Query => {
+                self.check_len(group, event, || "no one table".into())?;
+                self.classify_statement(group, event)?;
             }
-            EventKind::Query => self.classify_statement(group, event)?,
             EventKind::Xid => group.ended = true,
             EventKind::XaPrepare => {
-                return Err(ExtractError::Xa { gtid: group.gtid, place: self.place.clone() });
+                return Err(ExtractError::Xa { gtid: group.gtid.to_string(), place: self.place.clone() });
             }
-            EventKind::RowsQuery => {}
+            EventKind::RowsQuery => self.check_len(group, event, || "no one table".into())?,
             other => return Err(self.group_error(group, EventError::UnknownType(other as u8))),
         }
         Ok(())
     }
 
-    fn classify_rows(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), EventError> {
-        let rows = RowsEvent::decode(event)?;
-        let table = self.tables.of(&rows)?;
-        if Marker::is_marker(table) && rows.kind != RowsKind::Delete {
-            for change in rows.changes(table) {
-                if let Some(after) = change?.after {
-                    group.marker = Some(Marker::decode(table, after)?);
+    fn classify_rows(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
+        let found = RowsEvent::decode(event).and_then(|rows| Ok((rows, self.tables.of(&rows)?.clone())));
+        let (rows, table) = found.map_err(|source| self.group_error(group, source))?;
+        self.check_len(group, event, || table.full_name())?;
+        if Marker::is_marker(&table) && rows.kind != RowsKind::Delete {
+            if group.kind == GroupKind::Local {
+                return Err(ExtractError::MarkerLate {
+                    gtid: group.gtid.to_string(),
+                    place: self.place.clone(),
+                });
+            }
+            for change in rows.changes(&table) {
+                let marker =
+                    change.and_then(|change| change.after.map(|row| Marker::decode(&table, row)).transpose());
+                if let Some(marker) = marker.map_err(|source| self.group_error(group, source))? {
+                    group.markers.retain(|known| known.origin != marker.origin);
+                    group.markers.push(marker);
                 }
             }
             if group.kind == GroupKind::Unknown {
@@ -305,29 +383,43 @@ impl<S: Sink> Extractor<S> {
         let query = QueryEvent::decode(event.body).map_err(|source| self.group_error(group, source))?;
         let statement = || String::from_utf8_lossy(query.statement).chars().take(120).collect::<String>();
         match query.classify() {
-            Statement::Begin | Statement::Savepoint => {}
-            Statement::Commit | Statement::Rollback => group.ended = true,
-            Statement::Ddl => {
-                let own = query.schema == marker::SCHEMA || group.gtid.source.tag.as_str() == crate::OWN_TAG;
-                group.kind = if own { GroupKind::Skipped } else { GroupKind::Local };
-                group.own_rows = !own;
+            Statement::Begin => group.begun = true,
+            Statement::Savepoint => {}
+            Statement::Commit => group.ended = true,
+            Statement::Rollback if matches!(group.kind, GroupKind::Unknown | GroupKind::Skipped) => {
                 group.ended = true;
             }
+            Statement::Ddl => {
+                let own = query.schema == marker::SCHEMA || group.gtid.source.tag.as_str() == crate::OWN_TAG;
+                if !own {
+                    group.kind = GroupKind::Local;
+                    group.own_rows = true;
+                } else if !group.begun {
+                    group.kind = GroupKind::Skipped;
+                }
+                // CREATE TABLE … SELECT stands between BEGIN and its rows (seen on 9.7.4).
+                group.ended = !group.begun;
+            }
+            // A temporary table may go in mid-transaction.
+            Statement::Account | Statement::Maintenance if group.begun => {}
             Statement::Account | Statement::Maintenance => {
                 group.kind = GroupKind::Skipped;
                 group.ended = true;
             }
-            Statement::Xa => return Err(ExtractError::Xa { gtid: group.gtid, place: self.place.clone() }),
+            Statement::Xa => {
+                return Err(ExtractError::Xa { gtid: group.gtid.to_string(), place: self.place.clone() });
+            }
             Statement::StatementDml => {
                 return Err(ExtractError::StatementDml {
-                    gtid: group.gtid,
+                    gtid: group.gtid.to_string(),
                     place: self.place.clone(),
                     statement: statement(),
                 });
             }
-            Statement::Unknown => {
+            // Rows and ROLLBACK in one group: some of the rows stay and some do not, and nothing says which.
+            Statement::Rollback | Statement::Unknown => {
                 return Err(ExtractError::UnknownStatement {
-                    gtid: group.gtid,
+                    gtid: group.gtid.to_string(),
                     place: self.place.clone(),
                     statement: statement(),
                 });
@@ -338,8 +430,8 @@ impl<S: Sink> Extractor<S> {
 
     fn flush_chunk(&mut self, group: &mut Group) -> Result<(), ExtractError> {
         let stamp = self.stamp(group)?;
-        let relogged = self.is_logged(stamp.sequence);
-        if !relogged {
+        // What the log is ahead by comes again, and is compared when it is whole.
+        if self.resume.logged.is_empty() {
             let body = Body::Chunk { index: group.chunks, events: &group.events };
             self.append(Sequence(0), stamp.hlc, group.checksums, body)?;
             self.feed(group, &stamp, false)?;
@@ -353,7 +445,7 @@ impl<S: Sink> Extractor<S> {
         if !self.resume.may_write {
             return Err(ExtractError::WriteForbidden {
                 region: self.resume.region,
-                gtid: group.gtid,
+                gtid: group.gtid.to_string(),
                 place: self.place.clone(),
             });
         }
@@ -366,23 +458,15 @@ impl<S: Sink> Extractor<S> {
         Ok(stamp)
     }
 
-    fn is_logged(&self, sequence: Sequence) -> bool {
-        self.resume.logged.front().is_some_and(|(next, _)| *next == sequence)
-    }
-
     fn feed(&mut self, group: &Group, stamp: &Stamp, last: bool) -> Result<(), ExtractError> {
         self.sink.writes(stamp, &group.events, group.checksums, last).map_err(ExtractError::Sink)
     }
 
     fn commit(&mut self, wall_us: u64) -> Result<(), ExtractError> {
         let Some(mut group) = self.group.take() else { return Ok(()) };
-        self.check_tag(&group)?;
-        match (group.kind, group.marker) {
-            (GroupKind::Applied, Some(marker)) => {
-                self.resume.stamper.applied(marker.origin, marker.sequence, marker.hlc);
-            }
-            _ if !group.own_rows => {}
-            _ => self.commit_local(&mut group)?,
+        if let Err(error) = self.finish(&mut group) {
+            self.group = Some(group);
+            return Err(error);
         }
         self.resume.executed.insert(group.gtid);
         self.position_due = true;
@@ -395,14 +479,26 @@ impl<S: Sink> Extractor<S> {
         self.on_idle(wall_us)
     }
 
+    fn finish(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        self.check_tag(group)?;
+        if group.kind == GroupKind::Applied {
+            for marker in &group.markers {
+                self.resume.stamper.applied(marker.origin, marker.sequence, marker.hlc);
+            }
+        } else if group.own_rows {
+            self.commit_local(group)?;
+        }
+        Ok(())
+    }
+
     fn commit_local(&mut self, group: &mut Group) -> Result<(), ExtractError> {
         let stamp = self.stamp(group)?;
         if let Some((sequence, logged)) = self.resume.logged.front().copied() {
             if sequence != stamp.sequence || logged != group.gtid {
                 return Err(ExtractError::HistoryDiffers {
                     sequence,
-                    logged,
-                    found: group.gtid,
+                    logged: logged.to_string(),
+                    found: group.gtid.to_string(),
                     place: self.place.clone(),
                 });
             }
@@ -423,15 +519,15 @@ impl<S: Sink> Extractor<S> {
 
     fn check_tag(&self, group: &Group) -> Result<(), ExtractError> {
         let tag = group.gtid.source.tag.as_str();
-        let disagrees =
-            |what| Err(ExtractError::TagDisagrees { gtid: group.gtid, place: self.place.clone(), what });
-        match (&group.marker, group.kind) {
-            (Some(marker), GroupKind::Applied)
-                if !tag.is_empty() && tag != crate::OWN_TAG && tag != marker.origin.as_str() =>
-            {
+        let disagrees = |what| {
+            Err(ExtractError::TagDisagrees { gtid: group.gtid.to_string(), place: self.place.clone(), what })
+        };
+        let others = || group.markers.iter().any(|marker| marker.origin.as_str() != tag);
+        match group.kind {
+            GroupKind::Applied if !tag.is_empty() && tag != crate::OWN_TAG && others() => {
                 disagrees("a marker of another origin")
             }
-            (_, GroupKind::Local) if self.resume.peers.iter().any(|peer| peer.as_str() == tag) => {
+            GroupKind::Local if self.resume.peers.iter().any(|peer| peer.as_str() == tag) => {
                 disagrees("no marker")
             }
             _ => Ok(()),
@@ -457,7 +553,7 @@ impl<S: Sink> Extractor<S> {
         record.encode(&mut self.record);
         self.sink.append(&self.record).map_err(ExtractError::Sink)?;
         self.resume.next_record = self.resume.next_record.next();
-        if self.record.capacity() > 2 * CHUNK_LEN {
+        if self.record.capacity() > 2 * self.limits.chunk_len {
             self.record = Vec::new();
         }
         Ok(())
@@ -487,8 +583,14 @@ impl<S: Sink> Extractor<S> {
     }
 }
 
-impl From<EventError> for ExtractError {
+/// What went wrong inside a compressed transaction: with one of its events, or with its compression.
+enum Inner {
+    Classified(ExtractError),
+    Event(EventError),
+}
+
+impl From<EventError> for Inner {
     fn from(source: EventError) -> Self {
-        ExtractError::Event { source, gtid: "none".into(), place: Place::default() }
+        Self::Event(source)
     }
 }

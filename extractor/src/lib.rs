@@ -7,7 +7,8 @@
 //! ([`Resume`]). It knows no clock: wall time is an argument.
 //!
 //! **Invariants.**
-//! - A transaction that changed `concord.marker` is applied work; every other one with rows is local.
+//! - A transaction that changed `concord.marker` is applied work; every other one with rows is local. The marker comes
+//!   before all other rows, or extraction halts.
 //! - Stamps are a fold over the binlog: reading it again from a position record gives the same ones.
 //! - A transaction that the log holds already must come again with the same GTID, else extraction halts.
 //! - An event or statement of unknown kind halts. Nothing is skipped but account statements, maintenance, and Concord's own.
@@ -21,7 +22,7 @@ pub mod replica;
 mod stamp;
 
 pub use error::{ExtractError, Place};
-pub use extract::{CHUNK_LEN, Extractor, Progress, Resume, Sink};
+pub use extract::{Extractor, Limits, Progress, Resume, Sink};
 pub use stamp::{Stamp, Stamper};
 
 /// Schema of Concord's own tables in every region's MySQL.

@@ -238,6 +238,30 @@ impl Mesh {
         Ok(())
     }
 
+    /// Starts these Concords at once and waits until each applies the others of them; the rest of the mesh may be absent.
+    pub async fn start_without_the_rest(&mut self, names: &[&str]) -> Result<()> {
+        for name in names {
+            self.region(name)?.concord.spawn()?;
+        }
+        for name in names {
+            let concord = &mut self.region(name)?.concord;
+            wait_for(&format!("{name} to apply the others of {names:?}"), concord::READY_BOUND, async || {
+                concord.check_running()?;
+                let status = match concord.status().await {
+                    Ok(status) => status,
+                    Err(error) => return Ok(Look::NotYet(error.to_string())),
+                };
+                let applies = |other: &&str| {
+                    status.origin(other).is_some_and(|origin| origin.applier.state == "running")
+                };
+                let all = names.iter().filter(|other| *other != name).all(applies);
+                Ok(Look::when(all, (), status.reasons().join("; ")))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     /// Waits until every running Concord has read its server's binlog to the end and applied all that the others read.
     pub async fn quiet(&mut self, bound: Duration) -> Result<()> {
         let regions = &mut self.regions;
@@ -253,7 +277,7 @@ impl Mesh {
                     return Err(Error::Unexpected(format!(
                         "{} halted: {}",
                         region.name,
-                        status.errors().join("; ")
+                        status.reasons().join("; ")
                     )));
                 }
                 let end = binlog_end(&mut region.server.root().await?).await?;
@@ -271,7 +295,7 @@ impl Mesh {
                             "{} has applied {applied} of {written} transactions of {}; {}",
                             here.region,
                             origin.region,
-                            here.errors().join("; ")
+                            here.reasons().join("; ")
                         );
                         return Ok(Look::NotYet(seen));
                     }

@@ -38,6 +38,8 @@ pub struct Extractor {
     pub behind_bytes: u64,
     /// Why it halted.
     pub error: Option<String>,
+    /// What it waits for.
+    pub waiting_for: Option<String>,
 }
 
 /// One log as this region sees it.
@@ -114,10 +116,15 @@ impl Status {
         self.origin(origin).map_or(0, |entry| entry.applied_sequence)
     }
 
-    /// Every error text in the status.
-    pub fn errors(&self) -> Vec<String> {
-        let origins =
-            self.origins.iter().flat_map(|entry| [entry.link.error.clone(), entry.applier.error.clone()]);
-        std::iter::once(self.extractor.error.clone()).chain(origins).flatten().collect()
+    /// Everything that says why something is halted or waits.
+    pub fn reasons(&self) -> Vec<String> {
+        let origins = self.origins.iter().flat_map(|entry| {
+            [entry.link.error.clone(), entry.applier.error.clone(), entry.applier.waiting_for.clone()]
+        });
+        [self.extractor.error.clone(), self.extractor.waiting_for.clone()]
+            .into_iter()
+            .chain(origins)
+            .flatten()
+            .collect()
     }
 }

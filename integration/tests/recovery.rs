@@ -79,7 +79,7 @@ async fn a_server_that_dies_is_waited_for() {
     wait_for("the status of us to say that its server is away", BOUND, async || {
         let status = region.concord.status().await?;
         let away = status.state == "waiting" && status.extractor.state == "connecting";
-        Ok(Look::when(away && !status.errors().is_empty(), (), format!("{status:?}")))
+        Ok(Look::when(away && !status.reasons().is_empty(), (), format!("{status:?}")))
     })
     .await
     .unwrap();

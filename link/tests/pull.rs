@@ -108,9 +108,9 @@ async fn a_sink_that_is_slow_gets_no_more_than_the_window() {
     let pulling = pull(&link, &served.target, &sink);
     // The window is used up as far as it is worth while, and then only beats come.
     let record = encoded(1, 1000).len() as u64;
-    sink.received.subscribe().wait_for(|last| *last * record > window / 2).await.unwrap();
+    soon(sink.received.subscribe().wait_for(|last| *last * record > window / 2)).await.unwrap();
     let beats = served.region.heard.borrow().len();
-    served.region.heard.subscribe().wait_for(|heard| heard.len() > beats + 3).await.unwrap();
+    soon(served.region.heard.subscribe().wait_for(|heard| heard.len() > beats + 3)).await.unwrap();
     let received = *sink.received.borrow() * record;
     assert!(received <= window, "{received} bytes in a window of {window}");
     sink.gate.send_replace(true);
@@ -169,7 +169,7 @@ async fn a_pull_that_loses_its_peer_returns_only_when_its_store_is_done() {
     let sink = MemorySink::from(1);
     sink.gate.send_replace(false);
     let mut pulling = pull(&client("eu", eu), &served.target, &sink);
-    sink.received.subscribe().wait_for(|last| *last == 10).await.unwrap();
+    soon(sink.received.subscribe().wait_for(|last| *last == 10)).await.unwrap();
     served.shutdown.send_replace(true);
     soon(served.task).await.unwrap();
     assert!(!sink.idle() && !pulling.is_finished());

@@ -108,7 +108,7 @@ async fn good_client_bytes() -> Vec<u8> {
     // Hello, Pull, and the first beat; each read is what was flushed at once.
     while said.len() < 200 {
         let mut piece = [0; 4096];
-        let n = from_client.read(&mut piece).await.unwrap();
+        let n = soon(from_client.read(&mut piece)).await.unwrap();
         said.extend_from_slice(&piece[..n]);
         to_server.write_all(&piece[..n]).await.unwrap();
     }

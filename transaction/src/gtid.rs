@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::region::NAME_MAX;
 
 /// Highest transaction number of a GTID plus one: numbers run from 1 to 2^63 - 2.
-const NUMBER_END: u64 = i64::MAX as u64;
+pub(crate) const NUMBER_END: u64 = i64::MAX as u64;
 
 /// Why a text or a byte string is no GTID or GTID set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -155,7 +155,7 @@ impl GtidSet {
         if self.contains(gtid) {
             return false;
         }
-        self.insert_interval(gtid.source, gtid.number, gtid.number + 1);
+        self.insert_interval(gtid.source, gtid.number, gtid.number.saturating_add(1));
         true
     }
 

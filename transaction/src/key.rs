@@ -83,6 +83,16 @@ impl Collation {
     fn is_binary(&self) -> bool {
         self.name == "binary" || self.name.ends_with("_bin")
     }
+
+    /// A space in its character set.
+    fn space(&self) -> &'static [u8] {
+        match self.charset.as_str() {
+            "ucs2" | "utf16" => &[0, b' '],
+            "utf16le" => &[b' ', 0],
+            "utf32" => &[0, 0, 0, b' '],
+            _ => b" ",
+        }
+    }
 }
 
 /// Characters whose weights may be put together locally.
@@ -155,7 +165,7 @@ impl Weights {
     fn weigh(&self, table: &TableMap, id: u16, text: &[u8], out: &mut Vec<u8>) -> Result<(), KeyError> {
         let unknown = || KeyError::UnknownCollation { table: table.full_name(), collation: id };
         let collation = self.collations.get(&id).ok_or_else(unknown)?;
-        let text = if collation.pad_space { trim_end(text, b' ') } else { text };
+        let text = if collation.pad_space { trim_end(text, collation.space()) } else { text };
         if collation.is_binary() {
             out.extend_from_slice(text);
             return Ok(());
@@ -185,8 +195,8 @@ impl Weights {
     }
 }
 
-fn trim_end(mut text: &[u8], pad: u8) -> &[u8] {
-    while let Some(rest) = text.strip_suffix(&[pad]) {
+fn trim_end<'a>(mut text: &'a [u8], pad: &[u8]) -> &'a [u8] {
+    while let Some(rest) = text.strip_suffix(pad) {
         text = rest;
     }
     text
@@ -215,11 +225,17 @@ pub fn key_of(
         scratch.extend_from_slice(&[0; 4]);
         match column.kind {
             ColumnType::Int(_) => scratch.extend_from_slice(&widen(value, column.unsigned)),
-            // Stored at full width, so cutting the padding loses nothing, and the server may have cut it already.
+            // Stored at full width, so cutting the padding loses nothing, and the server may have cut it already. A key on
+            // a prefix may end in padding too, though the value does not.
             ColumnType::Char(_) if column.collation == BINARY => {
-                scratch.extend_from_slice(trim_end(value, 0))
+                let value = cut(table, weights, BINARY, value, *prefix)?;
+                scratch.extend_from_slice(trim_end(value, &[0]));
             }
-            ColumnType::Char(_) => weights.weigh(table, column.collation, trim_end(value, b' '), scratch)?,
+            ColumnType::Char(_) => {
+                let space = weights.collation(column.collation).map_or(&b" "[..], Collation::space);
+                let value = cut(table, weights, column.collation, value, *prefix)?;
+                weights.weigh(table, column.collation, trim_end(value, space), scratch)?;
+            }
             ColumnType::VarChar(_) | ColumnType::Blob(_) => {
                 let value = cut(table, weights, column.collation, value, *prefix)?;
                 weights.weigh(table, column.collation, value, scratch)?;
@@ -263,8 +279,9 @@ fn cut<'a>(
     let charset = weights.collation(id).map_or("", |collation| collation.charset.as_str());
     match charset {
         "utf8mb4" | "utf8mb3" => {
-            let starts = text.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80).map(|(at, _)| at);
-            Ok(&text[..starts.skip(prefix).next().unwrap_or(text.len())])
+            let mut starts =
+                text.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80).map(|(at, _)| at);
+            Ok(&text[..starts.nth(prefix).unwrap_or(text.len())])
         }
         "binary" | "latin1" | "ascii" => Ok(&text[..prefix.min(text.len())]),
         _ => Err(KeyError::Prefix { table: table.full_name(), charset: charset.to_owned() }),

@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::gtid::NUMBER_END;
 use crate::stamp::WriteId;
 use crate::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Source, Tag, Uuid};
 
@@ -459,7 +460,11 @@ impl<'a> Input<'a> {
     fn gtid(&mut self) -> Result<Gtid, &'static str> {
         let uuid = Uuid(self.array()?);
         let tag = Tag::new(self.name()?).map_err(|_| "a GTID tag is not valid")?;
-        Ok(Gtid { source: Source { uuid, tag }, number: self.u64()? })
+        let number = self.u64()?;
+        if number >= NUMBER_END {
+            return Err("a GTID's number is out of range");
+        }
+        Ok(Gtid { source: Source { uuid, tag }, number })
     }
     fn losers(&mut self) -> Result<Vec<WriteId>, &'static str> {
         let count = self.u32()?;

@@ -2,6 +2,7 @@
 
 use super::input::Input;
 use super::{Event, EventError, EventKind};
+use crate::gtid::NUMBER_END;
 use crate::{Gtid, Source, Tag, Uuid};
 
 /// What a `Gtid` or `Gtid_tagged` event says.
@@ -17,10 +18,17 @@ pub struct GtidEvent {
 impl GtidEvent {
     /// Reads an event of kind `Gtid` or `GtidTagged`.
     pub fn decode(event: Event<'_>) -> Result<Self, EventError> {
-        match event.header.kind {
+        let decoded = match event.header.kind {
             EventKind::GtidTagged => Self::decode_tagged(event.body),
             _ => Self::decode_plain(event.body),
+        }?;
+        if !(1..NUMBER_END).contains(&decoded.gtid.number) {
+            return Err(EventError::Malformed {
+                event: event.header.kind.name(),
+                what: "its number is out of range",
+            });
         }
+        Ok(decoded)
     }
 
     /// `Gtid_event` with fixed offsets: flags, UUID, number, 2, two logical times, commit time of seven bytes …

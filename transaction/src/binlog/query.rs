@@ -89,7 +89,7 @@ fn classify(statement: &[u8]) -> Statement {
     }
 }
 
-/// The first two words in capitals, comments and white space left out; `/*! … */` and `/*+ … */` count as their content.
+/// The first two words in capitals, comments and white space left out; `/*! … */` counts as its content.
 fn first_words(mut text: &[u8]) -> Vec<String> {
     let mut words = Vec::new();
     while words.len() < 2 {
@@ -100,9 +100,11 @@ fn first_words(mut text: &[u8]) -> Vec<String> {
         } else if let Some(rest) = text.strip_prefix(b"*/") {
             text = rest;
         } else if text.starts_with(b"/*") {
-            let Some(end) = text.windows(2).position(|pair| pair == b"*/") else { break };
-            text = &text[end + 2..];
-        } else if text.starts_with(b"-- ") || text.starts_with(b"#") {
+            let Some(end) = text[2..].windows(2).position(|pair| pair == b"*/") else { break };
+            text = &text[end + 4..];
+        } else if text.starts_with(b"#")
+            || text.strip_prefix(b"--").is_some_and(|rest| rest.first().is_none_or(is_blank))
+        {
             let Some(end) = text.iter().position(|b| *b == b'\n') else { break };
             text = &text[end + 1..];
         } else {
@@ -115,6 +117,11 @@ fn first_words(mut text: &[u8]) -> Vec<String> {
         }
     }
     words
+}
+
+/// What must follow `--` for it to begin a comment.
+fn is_blank(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || byte.is_ascii_control()
 }
 
 #[cfg(test)]
@@ -130,6 +137,9 @@ mod tests {
             ("ROLLBACK TO `a`", Statement::Savepoint),
             ("ROLLBACK", Statement::Rollback),
             ("-- x\ninsert into t values (1)", Statement::StatementDml),
+            ("--\n--\tx\ninsert into t values (1)", Statement::StatementDml),
+            ("--", Statement::Unknown),
+            ("/*/ x */ drop table t", Statement::Ddl),
             ("/*!80000 create */ table t (a int)", Statement::Ddl),
             ("CREATE USER 'a'@'%'", Statement::Account),
             ("CREATE TABLE t (a int)", Statement::Ddl),

@@ -82,6 +82,10 @@ pub struct RowChanges<'a, 't> {
 impl<'a> RowChanges<'a, '_> {
     fn image(&mut self) -> Result<&'a [u8], EventError> {
         let len = image_len(self.table, self.rows)?;
+        if len == 0 {
+            // Images without a column would never use the bytes up.
+            return Err(EventError::Malformed { event: "rows", what: "its rows have no columns" });
+        }
         let (image, rest) = self.rows.split_at(len);
         self.rows = rest;
         Ok(image)

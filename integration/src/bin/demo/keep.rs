@@ -30,20 +30,22 @@ pub(crate) fn leave(mesh: &mut Mesh, dir: &Path) -> Result<()> {
         let _ = writeln!(text, "    curl http://127.0.0.1:{http}/metrics");
         let _ = writeln!(text, "    tail -f {}", region.concord.log().display());
         // A Concord's process before its server's, so that it need not complain that the server is away.
-        pids.extend(region.concord.pid().map(|pid| (pid, "concord")));
-        pids.extend(region.server.pid().map(|pid| (pid, "mysqld")));
+        pids.extend(region.concord.pid());
+        pids.extend(region.server.pid());
     }
     let stop = dir.join(STOP);
     let mut script = String::from(
         "#!/bin/sh\n# Stops what `make demo KEEP=1` left running; only processes that are still those.\n",
     );
-    for (pid, name) in &pids {
+    for pid in &pids {
+        // Each of them names this folder in its arguments; a process that has got the same number since does not.
+        let folder = dir.display();
         let _ = writeln!(
             script,
-            "if tr '\\0' ' ' </proc/{pid}/cmdline 2>/dev/null | grep -q {name}; then kill {pid}; fi"
+            "if tr '\\0' ' ' </proc/{pid}/cmdline 2>/dev/null | grep -qF '{folder}/'; then kill {pid}; fi"
         );
     }
-    for (pid, _) in &pids {
+    for pid in &pids {
         let _ = writeln!(
             script,
             "n=0; while [ -d /proc/{pid} ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done"

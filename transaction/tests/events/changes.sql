@@ -1,0 +1,16 @@
+BEGIN;
+INSERT INTO item VALUES (1, 'one', 'first', '{"k": [1, 2.5, "x"]}'), (2, 'two', NULL, NULL), (3, 'three', '', 'null');
+UPDATE item SET note = REPEAT('long ', 40) WHERE id < 3;
+INSERT INTO pair (a, b, v) VALUES ('x', 1, 1.50), ('y', 2, NULL);
+DELETE FROM item WHERE id = 3;
+COMMIT;
+BEGIN;
+UPDATE item SET id = id + 10;
+SAVEPOINT s;
+INSERT INTO bare VALUES (1, 'gone');
+ROLLBACK TO s;
+INSERT INTO bare VALUES (2, NULL), (2, NULL);
+UPDATE pair SET a = 'z', v = v + 1 WHERE b = 1;
+COMMIT;
+UPDATE bare SET y = 'both';
+DELETE FROM pair;
