@@ -146,6 +146,28 @@ async fn metrics_are_in_base_units_and_have_help() {
 }
 
 #[tokio::test]
+async fn every_metric_that_an_alert_rule_asks_for_exists() {
+    let mut mesh = pair().await;
+    mesh.root("eu").await.unwrap().run("INSERT INTO s.t VALUES (1, 'x')").await.unwrap();
+    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+    let rules = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/alerts.yaml");
+    let rules = std::fs::read_to_string(rules).unwrap();
+    let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let asked: Vec<&str> = words.filter(|word| word.starts_with("concord_")).collect();
+    assert!(asked.len() > 10, "the rules were not read: {asked:?}");
+    // Some are there only once a peer was heard, or a transaction applied.
+    let region = mesh.region("us").unwrap();
+    wait_for("the metrics that deploy/alerts.yaml asks for", BOUND, async || {
+        let metrics = region.concord.get("/metrics").await?.body;
+        let there = |name: &&str| metrics.lines().any(|line| line.starts_with(&format!("{name}{{")));
+        let missing: Vec<&&str> = asked.iter().filter(|name| !there(name)).collect();
+        Ok(Look::when(missing.is_empty(), (), format!("no {missing:?} in\n{metrics}")))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn ready_and_healthy_say_what_they_mean() {
     let mut mesh = MeshPlan::of(&["eu", "us"]).schema(SCHEMA).build().await.unwrap();
     let eu = mesh.region("eu").unwrap();

@@ -75,6 +75,29 @@ async fn a_configuration_that_contradicts_itself_is_refused() {
 }
 
 #[tokio::test]
+async fn two_regions_of_one_name_are_refused_with_their_line() {
+    let mut mesh = built().await;
+    let config = mesh.region("eu").unwrap().concord.config().to_owned();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let line = text.lines().count() + 2;
+    std::fs::write(&config, format!("{text}\n[mesh.regions.us]\nlink = \"127.0.0.1:1\"\n")).unwrap();
+    expect_refusal(&mut mesh, &["us", &line.to_string()]).await;
+}
+
+#[tokio::test]
+async fn a_data_directory_of_a_newer_format_is_refused() {
+    let mut mesh = built().await;
+    mesh.start_concords(&["eu", "us"]).await.unwrap();
+    mesh.region("eu").unwrap().concord.stop().await.unwrap();
+    let format = mesh.dir().join("eu/concord/FORMAT");
+    let text = std::fs::read_to_string(&format).unwrap();
+    let newer = text.replacen(|c: char| c.is_ascii_digit(), "9", 1);
+    assert_ne!(text, newer, "no number in {}", format.display());
+    std::fs::write(&format, newer).unwrap();
+    expect_refusal(&mut mesh, &["format version 9", "upgrade"]).await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_named() {
     let mut mesh = built().await;
     let region = mesh.region("eu").unwrap();

@@ -1,5 +1,6 @@
 //! The history index at start, rebuilt from the logs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use applier::Shared;
@@ -7,8 +8,8 @@ use applier::effect::Carries;
 use conflict::Index;
 use transaction::binlog::{EventError, Item, TableMap, Tables, for_each_item};
 use transaction::key::{KeyError, Need};
-use transaction::record::{Body, Record};
-use transaction::{KeyHash, RecordNumber, RegionName, Sequence, key_of};
+use transaction::record::{Body, Record, RecordKind};
+use transaction::{Hlc, KeyHash, RecordNumber, RegionName, Sequence, key_of};
 
 use super::logs::LogSet;
 
@@ -25,6 +26,8 @@ pub(crate) struct Rebuilt {
 }
 
 /// Fills the index. `ask` puts texts to the server and teaches [`Shared::weights`].
+///
+/// Reads no more of the logs than histories can need; see [`beginnings`].
 pub(crate) async fn rebuild(
     logs: &LogSet,
     region: RegionName,
@@ -33,15 +36,16 @@ pub(crate) async fn rebuild(
     carries: &Carries,
     ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
 ) -> Result<Rebuilt, String> {
-    // First what every region is known to have, so that a pruned history is not built up only to be pruned again.
+    // First what every region is known to have: the rest of the work follows from what is not stable.
     for (origin, until) in applied {
         survey(logs, *origin, *until, &mut shared.index.lock())?;
     }
+    let beginnings = beginnings(logs, applied, &shared.index.lock())?;
     let mut done = Rebuilt::default();
-    for (origin, until) in applied {
+    for ((origin, until), from) in applied.iter().zip(beginnings) {
         let mut walk = Walk { tables: Tables::default(), next_index: 0, writes: Vec::new() };
         let log = &logs.get(*origin).log;
-        let mut reader = log.read_from(RecordNumber(0)).map_err(|e| e.to_string())?;
+        let mut reader = log.read_from(from).map_err(|e| e.to_string())?;
         while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
             if raw.header.sequence > *until && *origin != region {
                 break;
@@ -72,9 +76,6 @@ pub(crate) async fn rebuild(
                     .insert(*origin, record.sequence, record.hlc, &transaction.context, writes)
                     .map_err(|e| e.to_string())?;
                 done.transactions += 1;
-                if done.transactions.is_multiple_of(1024) {
-                    index.prune(1 << 20);
-                }
             }
         }
     }
@@ -84,10 +85,18 @@ pub(crate) async fn rebuild(
     Ok(done)
 }
 
-/// Tells the index what the origin claims, up to `until`.
+/// Tells the index what the origin claims, up to `until`: the newest context of the records that are applied here.
 fn survey(logs: &LogSet, origin: RegionName, until: Sequence, index: &mut Index) -> Result<(), String> {
     let log = &logs.get(origin).log;
-    let mut reader = log.read_from(RecordNumber(0)).map_err(|e| e.to_string())?;
+    let near_end = match log.find_sequence(until).map_err(|e| e.to_string())? {
+        Some(number) => number,
+        // The own log counts to its end. A log without that transaction has been shortened to less than it, or holds none.
+        None if until == Sequence(u64::MAX) => {
+            log.find_last(RecordKind::Position).map_err(|e| e.to_string())?.unwrap_or_default()
+        }
+        None => RecordNumber(0),
+    };
+    let mut reader = log.read_from(near_end).map_err(|e| e.to_string())?;
     let (mut claim, mut sequence) = (None, Sequence(0));
     while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
         if raw.header.sequence > until {
@@ -102,6 +111,61 @@ fn survey(logs: &LogSet, origin: RegionName, until: Sequence, index: &mut Index)
     }
     let Some(claim) = claim else { return Ok(()) };
     index.observe(origin, &claim, sequence).map_err(|e| e.to_string())
+}
+
+/// Per log, the record from which histories are rebuilt.
+///
+/// A history holds unstable writes, writes that an unstable one is concurrent with, and whatever comes after one of these
+/// in fold order. So: from the lowest transaction that is unstable or that an unstable one does not cover, and in every log
+/// from the stamp at which the earliest of these lies. Reading more than a history needs is harmless (SEMANTICS.md).
+fn beginnings(logs: &LogSet, applied: &Applied, index: &Index) -> Result<Vec<RecordNumber>, String> {
+    let fail = |e: log_store::Error| e.to_string();
+    let mut lowest: BTreeMap<RegionName, Sequence> = BTreeMap::new();
+    for (origin, _) in applied {
+        lowest.insert(*origin, index.stable(*origin).map_err(|e| e.to_string())?.next());
+    }
+    for (origin, until) in applied {
+        let unstable = index.stable(*origin).map_err(|e| e.to_string())?.next();
+        let log = &logs.get(*origin).log;
+        let Some(from) = log.find_sequence(unstable).map_err(fail)? else { continue };
+        let mut reader = log.read_from(from).map_err(fail)?;
+        while let Some(raw) = reader.next_record().map_err(fail)? {
+            if raw.header.sequence > *until {
+                break;
+            }
+            let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+            let Some(transaction) = record.transaction() else { continue };
+            for (other, lowest) in &mut lowest {
+                if other != origin {
+                    *lowest = (*lowest).min(transaction.context.get(*other).next());
+                }
+            }
+        }
+    }
+    let mut earliest = Hlc(u64::MAX);
+    for (origin, sequence) in &lowest {
+        let log = &logs.get(*origin).log;
+        if let Some(number) = log.find_sequence(*sequence).map_err(fail)? {
+            let mut reader = log.read_from(number).map_err(fail)?;
+            if let Some(raw) = reader.next_record().map_err(fail)? {
+                earliest = earliest.min(raw.header.hlc);
+            }
+        } else if *sequence <= log.tail().last_sequence {
+            // Below what the log still holds: then all of it counts.
+            earliest = Hlc(0);
+        }
+    }
+    applied
+        .iter()
+        .map(|(origin, _)| {
+            let log = &logs.get(*origin).log;
+            match log.find_hlc(earliest).map_err(fail)? {
+                // A chain's chunks carry the stamp of its end, so it is found by its first one.
+                Some(number) => Ok(number),
+                None => Ok(log.durable().next()),
+            }
+        })
+        .collect()
 }
 
 struct Walk {
