@@ -199,6 +199,7 @@ impl Lane {
             }
             self.applied.raise(*origin, marker.sequence);
             self.update(*origin, |progress| {
+                progress.has_marker = true;
                 progress.applied_sequence = marker.sequence;
                 progress.applied_record = progress.applied_record.max(marker.record);
             });

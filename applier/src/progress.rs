@@ -36,6 +36,8 @@ pub struct OriginProgress {
     pub paused: bool,
     /// A person asked to try again after a halt.
     pub retry: bool,
+    /// Whether the origin's marker was found, so that what follows says how far it is applied.
+    pub has_marker: bool,
     /// The last transaction applied.
     pub applied_sequence: Sequence,
     /// The last record applied or passed.

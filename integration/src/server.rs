@@ -114,6 +114,11 @@ impl Server {
         &self.dir
     }
 
+    /// The folder of its socket and pid file, outside its own folder, until it is left running.
+    pub fn socket_dir(&self) -> Option<&Path> {
+        self.socket_dir.as_ref().map(TempDir::path)
+    }
+
     /// The process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().and_then(Process::pid)

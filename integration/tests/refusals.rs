@@ -234,7 +234,9 @@ async fn a_statement_in_the_stream_halts_with_its_place_and_loses_nothing() {
     eu.run("INSERT INTO s.t VALUES (3, 3)").await.unwrap();
     let said = expect_error(&mut mesh, "eu", &["halted", "statement"]).await;
     assert!(said.contains("binlog.0"), "the place is not named:\n{said}");
-    assert_eq!(mesh.region("eu").unwrap().concord.get("/healthz").await.unwrap().code, 503);
+    let concord = &mesh.region("eu").unwrap().concord;
+    assert_eq!(concord.get("/readyz").await.unwrap().code, 503);
+    assert_eq!(concord.get("/healthz").await.unwrap().code, 200, "a restart removes no halt");
     let mut us = mesh.root("us").await.unwrap();
     wait_for("what came before it in us", BOUND, async || {
         let there = us.column("SELECT id FROM s.t ORDER BY id").await?;

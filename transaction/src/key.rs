@@ -324,6 +324,7 @@ mod tests {
         let mut weights = Weights::new([
             collation(255, "utf8mb4_0900_ai_ci", "utf8mb4", false),
             collation(46, "utf8mb4_bin", "utf8mb4", true),
+            collation(BINARY, "binary", "binary", false),
         ]);
         let each: Vec<Vec<u8>> = ALPHABET.iter().map(|c| vec![7, c.to_ascii_uppercase()]).collect();
         let whole = each.concat();
@@ -357,6 +358,56 @@ mod tests {
         weights.learn(vec![(need, vec![7, b'S', 7, b'S'])]);
         let sharp = key_of(&ci, &text("ß"), &weights, &mut scratch).unwrap();
         assert_eq!(sharp, key_of(&ci, &text("ss"), &weights, &mut scratch).unwrap());
+    }
+
+    #[test]
+    fn trailing_spaces_are_ignored_in_characters_of_two_and_four_bytes_too() {
+        let collation = |id, name: &str, charset: &str| Collation {
+            id,
+            name: name.into(),
+            charset: charset.into(),
+            pad_space: true,
+        };
+        let weights = Weights::new([
+            collation(54, "utf16_general_ci", "utf16"),
+            collation(55, "utf16_bin", "utf16"),
+            collation(61, "utf32_bin", "utf32"),
+        ]);
+        let mut scratch = Vec::new();
+        let mut key = |id, kind, bytes: &[u8]| {
+            let image = [&[0, bytes.len() as u8][..], bytes].concat();
+            key_of(&table(kind, id), &image, &weights, &mut scratch)
+        };
+        for kind in [ColumnType::VarChar(200), ColumnType::Char(200)] {
+            let a = key(55, kind, b"\0a").unwrap();
+            assert_eq!(a, key(55, kind, b"\0a\0 \0 ").unwrap());
+            // U+2020 is no two spaces, and U+0120 does not end in one.
+            assert_ne!(key(55, kind, b"").unwrap(), key(55, kind, b"  ").unwrap());
+            assert_ne!(key(55, kind, b"\0a\x01 ").unwrap(), a);
+            let wide = key(61, kind, b"\0\0\0a").unwrap();
+            assert_eq!(wide, key(61, kind, b"\0\0\0a\0\0\0 ").unwrap());
+            // What the server is asked to weigh is whole characters.
+            let Err(KeyError::Need(need)) = key(54, kind, b"\0a\0 ") else { panic!() };
+            assert_eq!(need.text, b"\0a");
+        }
+    }
+
+    #[test]
+    fn a_key_on_a_prefix_is_only_that_prefix_whatever_the_type() {
+        let (weights, mut scratch) = (weights(), Vec::new());
+        for kind in [ColumnType::Char(200), ColumnType::VarChar(200)] {
+            let mut prefixed = table(kind, 255);
+            prefixed.primary_key = vec![(0, 3)];
+            let mut key = |value: &str| key_of(&prefixed, &text(value), &weights, &mut scratch).unwrap();
+            assert_eq!(key("abcdef"), key("abcxyz"));
+            assert_ne!(key("abcdef"), key("abxdef"));
+        }
+        let mut binary = table(ColumnType::Char(8), BINARY);
+        binary.primary_key = vec![(0, 3)];
+        let mut key = |value: &str| key_of(&binary, &text(value), &weights, &mut scratch).unwrap();
+        assert_eq!(key("abc1"), key("abc2"));
+        assert_eq!(key("a\0\0x"), key("a"));
+        assert_ne!(key("abc"), key("abd"));
     }
 
     #[test]

@@ -40,20 +40,21 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// Refuses what `concord check` would refuse; a server that is away is waited for.
+/// Refuses what `concord check` refuses of this region; a server that is away is waited for. Peers are met later, each by
+/// itself.
 pub(super) async fn preflight(untested_server: bool, config: &Config) -> Result<(), CommandError> {
     let mut told = false;
     loop {
         let report = check::preflight(config, untested_server).await;
-        if report.server.is_some() {
-            let refusals: Vec<String> = report.refusals().map(|check| check.to_string()).collect();
-            if refusals.is_empty() {
-                return Ok(());
-            }
+        let refusals: Vec<String> = report.refusals().map(|check| check.to_string()).collect();
+        if !refusals.is_empty() {
             let list = refusals.join("\n  ");
             return Err(CommandError::Refused(format!(
                 "this region cannot run (see `concord check`):\n  {list}"
             )));
+        }
+        if report.server.is_some() {
+            return Ok(());
         }
         if !told {
             tracing::warn!("MySQL at {} is away; waiting for it", config.region.mysql.address());

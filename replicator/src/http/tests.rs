@@ -64,10 +64,12 @@ impl Server {
         log.append(&sample::position(1, 1)).unwrap();
         log.sync().unwrap();
         self.board.extractor.send_modify(|progress| progress.state = ExtractorState::Running);
-        self.board
-            .origins
-            .values()
-            .for_each(|o| o.send_modify(|progress| progress.state = applier::State::Running));
+        self.board.origins.values().for_each(|o| {
+            o.send_modify(|progress| {
+                progress.state = applier::State::Running;
+                progress.has_marker = true;
+            })
+        });
         let pull = crate::region::board::PullState {
             connected_via: Some("us".parse().unwrap()),
             ..Default::default()
@@ -77,7 +79,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn health_and_readiness_are_codes_with_reasons() {
+async fn a_halt_makes_a_region_unready_but_not_unhealthy() {
     let server = Server::start().await;
     assert_eq!(server.ask("GET", "/healthz", &[]).await.0, 200, "a region that starts is healthy");
     let (code, kind, body) = server.ask("GET", "/readyz", &[]).await;
@@ -91,8 +93,11 @@ async fn health_and_readiness_are_codes_with_reasons() {
     server.board.origins.values().for_each(|origin| {
         origin.send_modify(|progress| progress.state = applier::State::Halted { reason: reason.clone() });
     });
-    let (code, _, body) = server.ask("GET", "/healthz", &[]).await;
+    let (code, _, body) = server.ask("GET", "/readyz", &[]).await;
     assert_eq!(code, 503);
+    assert!(body.contains("applier of us") && body.contains("table shop.a is missing"), "{body}");
+    let (code, _, body) = server.ask("GET", "/healthz", &[]).await;
+    assert_eq!(code, 200, "a restart removes no halt");
     assert!(body.contains("\"state\":\"halted\"") && body.contains("table shop.a is missing"), "{body}");
 }
 

@@ -16,6 +16,8 @@ use super::tables::{self, Digest};
 pub(crate) const ASK_INTRODUCTION: &str = "introduction";
 /// Asks for a consistent copy of the tables; see `seeding`.
 pub(crate) const ASK_SNAPSHOT: &str = "snapshot";
+/// Asks for the wall clock. One part answers: microseconds since 1970, 8 bytes, little-endian.
+pub(crate) const ASK_CLOCK: &str = "clock";
 
 /// What a region says of itself to one that has no marker for it.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -59,6 +61,11 @@ impl Control for RegionControl {
 
     fn on_beat(&self, peer: RegionName, heard: Heard) {
         let Some(Parts { board, .. }) = self.parts.get() else { return };
+        // A region that runs holds at least its own log. This one does not run but is being checked, so it says nothing
+        // of its logs: to take that for "holds nothing" could cost us what it does hold.
+        if heard.beat.holdings.is_empty() {
+            return;
+        }
         let mut states = board.heard.lock();
         let state = states.entry(peer).or_default();
         state.heard_us = now_us();
@@ -74,6 +81,8 @@ impl Control for RegionControl {
         let parts = self.parts.clone();
         tokio::spawn(async move {
             let result = match parts.get() {
+                // Needs neither logs nor server, and tells whoever checks the mesh that this region answers.
+                _ if kind == ASK_CLOCK => tell_clock(&sender).await,
                 None => Err("this region is starting; ask again".to_owned()),
                 Some(parts) if !parts.ready.load(Ordering::Acquire) => {
                     Err("this region is starting, or being seeded; ask again".to_owned())
@@ -97,6 +106,11 @@ impl Control for RegionControl {
     }
 }
 
+async fn tell_clock(sender: &mpsc::Sender<Answer>) -> Result<(), String> {
+    let part = now_us().to_le_bytes().to_vec();
+    sender.send(Answer::Part(part)).await.map_err(|_| "the asker is gone".to_owned())
+}
+
 async fn introduce(parts: &Parts, asker: RegionName, sender: &mpsc::Sender<Answer>) -> Result<(), String> {
     let mut conn = (parts.connect)().await.map_err(|e| format!("MySQL of this region: {e}"))?;
     let markers =
@@ -117,4 +131,49 @@ async fn introduce(parts: &Parts, asker: RegionName, sender: &mpsc::Sender<Answe
     };
     let bytes = serde_json::to_vec(&introduction).map_err(|e| e.to_string())?;
     sender.send(Answer::Part(bytes)).await.map_err(|_| "the asker is gone".to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::status::sample;
+
+    #[tokio::test]
+    async fn a_region_that_is_only_checked_is_not_heard_to_hold_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = sample::board(dir.path());
+        let parts = Parts {
+            board: board.clone(),
+            connect: Arc::new(|| Box::pin(async { Err(mysql_async::Error::Other("no server".into())) })),
+            carries: Arc::new(|_, _| true),
+            ready: Arc::default(),
+        };
+        let control = RegionControl { parts: Arc::new(OnceLock::from(parts)) };
+        let us: RegionName = "us".parse().unwrap();
+        let heard = |beat| Heard { beat, wall_us: 1, measure: None };
+        control.on_beat(us, heard(Beat::default()));
+        assert!(board.heard.lock().is_empty());
+
+        let of_a_running_region = control.beat();
+        assert!(!of_a_running_region.holdings.is_empty());
+        control.on_beat(us, heard(of_a_running_region.clone()));
+        assert_eq!(board.heard.lock()[&us].beat, of_a_running_region);
+        // A check in between changes nothing.
+        control.on_beat(us, heard(Beat::default()));
+        assert_eq!(board.heard.lock()[&us].beat, of_a_running_region);
+    }
+
+    #[tokio::test]
+    async fn a_region_that_starts_tells_its_clock_and_nothing_else() {
+        let control = RegionControl { parts: Arc::default() };
+        let us: RegionName = "us".parse().unwrap();
+        let before = now_us();
+        let mut answer = control.ask(us, ASK_CLOCK.to_owned(), Vec::new());
+        let Some(Answer::Part(part)) = answer.recv().await else { unreachable!("the clock is always told") };
+        assert!(u64::from_le_bytes(part.try_into().unwrap()) >= before);
+        assert_eq!(answer.recv().await, Some(Answer::End));
+        let mut answer = control.ask(us, ASK_INTRODUCTION.to_owned(), Vec::new());
+        assert!(matches!(answer.recv().await, Some(Answer::Failed(reason)) if reason.contains("starting")));
+    }
 }

@@ -119,7 +119,7 @@ impl Extraction {
             }
             extractor.reconnect();
             // Woken early by a shutdown.
-            let _ = runtime.block_on(tokio::time::timeout(delay, shutdown.changed()));
+            let _ = runtime.block_on(async { tokio::time::timeout(delay, shutdown.changed()).await });
             delay = (delay * 2).min(RETRY_MAX);
         }
         // The thread ends when both senders are gone.

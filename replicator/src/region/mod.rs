@@ -5,9 +5,10 @@
 
 pub(crate) mod board;
 pub(crate) mod clock;
-mod control;
+pub(crate) mod control;
 mod exchange;
 mod extraction;
+pub(crate) mod identity;
 mod introduction;
 pub(crate) mod logs;
 mod rebuild;
@@ -28,7 +29,7 @@ use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::{Connect, Lane, LaneSetup, OriginProgress, Shared};
 use extractor::replica::{ReplicaOptions, TlsMode as ReplicaTls};
-use link::{Formats, Link, Security, Target};
+use link::{Link, Target};
 use log_store::{Identity, Store};
 use mysql_async::Conn;
 use mysql_async::prelude::*;
@@ -129,28 +130,9 @@ impl Region {
         let carries: Carries = Arc::new(move |schema, table| patterns.carries(schema, table));
 
         let parts = Arc::new(OnceLock::new());
-        let security = match config.region.link.tls_files() {
-            Some(files) => {
-                let files = link::TlsFiles { ca: files.ca, cert: files.cert, key: files.key };
-                Security::Mutual(link::Tls::load(&files, region).map_err(|e| RegionError(e.to_string()))?)
-            }
-            None => Security::Plain,
-        };
-        let link = Link::new(
-            link::Identity {
-                region,
-                regions: names.iter().copied().collect(),
-                mesh: config.mesh.name.clone(),
-                mesh_fingerprint: config.mesh.fingerprint_bytes(),
-                mesh_description: config.mesh.canonical(),
-                epoch: config.mesh.epoch,
-                formats: Formats::only(log_store::FORMAT_VERSION),
-                software: env!("CARGO_PKG_VERSION").to_owned(),
-            },
-            security,
-            link::Options::default(),
-            Arc::new(RegionControl { parts: parts.clone() }),
-        );
+        let control = Arc::new(RegionControl { parts: parts.clone() });
+        let link = identity::link_of(&config, link::Options::default(), control)
+            .map_err(|e| RegionError(e.to_string()))?;
         let ready = Arc::new(AtomicBool::new(false));
         let given = Parts {
             board: board.clone(),

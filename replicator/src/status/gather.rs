@@ -171,7 +171,7 @@ fn applier(progress: &OriginProgress) -> Applier {
         ApplierProgress::Paused => (ApplierState::Paused, None, None),
         ApplierProgress::Halted { reason } => (ApplierState::Halted, None, Some(reason.clone())),
     };
-    Applier { state, waiting_for, error }
+    Applier { state, has_marker: progress.has_marker, waiting_for, error }
 }
 
 fn peer(region: RegionName, state: &PeerState, acknowledged_record: RecordNumber) -> Peer {

@@ -194,6 +194,9 @@ pub(crate) enum LinkState {
 pub(crate) struct Applier {
     /// What it does.
     pub(crate) state: ApplierState,
+    /// Whether it knows up to where the origin is applied.
+    #[serde(default)]
+    pub(crate) has_marker: bool,
     /// What it waits for.
     pub(crate) waiting_for: Option<String>,
     /// Why it halted, and what to do.

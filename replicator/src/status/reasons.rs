@@ -40,16 +40,23 @@ pub(crate) fn not_ready(status: &Status) -> Vec<Reason> {
         let reason = "its first position record is not durable yet".to_owned();
         reasons.push(Reason { part: "extractor".to_owned(), state: "waiting", reason });
     }
-    let unready = status.origins.iter().filter(|origin| {
-        origin.applier.as_ref().is_some_and(|applier| match applier.state {
-            ApplierState::Running => false,
-            ApplierState::Halted => true,
-            // Whoever waits for another transaction, or is paused, may have a marker; with one it has passed a record.
-            ApplierState::Waiting | ApplierState::Paused => origin.applied_record.0 == 0,
-        })
-    });
-    reasons.extend(unready.filter_map(of_applier));
+    reasons.extend(status.origins.iter().filter_map(unready));
     reasons
+}
+
+/// Why an applier is not ready. With a marker it may wait for another transaction, or be paused.
+fn unready(origin: &Origin) -> Option<Reason> {
+    let applier = origin.applier.as_ref()?;
+    match applier.state {
+        ApplierState::Halted => of_applier(origin),
+        _ if applier.has_marker => None,
+        ApplierState::Waiting => of_applier(origin),
+        ApplierState::Running | ApplierState::Paused => Some(Reason {
+            part: format!("applier of {}", origin.origin),
+            state: "waiting",
+            reason: "its marker, which was not read yet".to_owned(),
+        }),
+    }
 }
 
 /// The worst state among the parts. A refused link waits: the peer's configuration may be about to change as well.
@@ -138,6 +145,7 @@ mod tests {
         assert_eq!(worst(&status), State::Waiting);
         sample::origin(&mut status, "us").applier = Some(Applier {
             state: ApplierState::Halted,
+            has_marker: true,
             waiting_for: None,
             error: Some("table shop.a is missing; create it".to_owned()),
         });
@@ -174,13 +182,18 @@ mod tests {
     #[test]
     fn an_applier_without_a_marker_and_an_extractor_without_a_record_are_not_ready() {
         let mut status = sample::status();
-        let origin = sample::origin(&mut status, "us");
-        origin.applied_record = RecordNumber(0);
-        let applier = origin.applier.as_mut().unwrap();
-        (applier.state, applier.waiting_for) = (ApplierState::Waiting, Some("its marker".to_owned()));
-        assert_eq!(not_ready(&status)[0].part, "applier of us");
-        sample::origin(&mut status, "us").applied_record = RecordNumber(1);
-        assert_eq!(not_ready(&status), vec![]);
+        // A marker may stand before the first record.
+        sample::origin(&mut status, "us").applied_record = RecordNumber(0);
+        for state in [ApplierState::Running, ApplierState::Waiting, ApplierState::Paused] {
+            for has_marker in [true, false] {
+                let applier = sample::origin(&mut status, "us").applier.as_mut().unwrap();
+                (applier.state, applier.has_marker) = (state, has_marker);
+                let parts: Vec<_> = not_ready(&status).into_iter().map(|reason| reason.part).collect();
+                let expected: &[_] = if has_marker { &[] } else { &["applier of us"] };
+                assert_eq!(parts, expected, "{state:?}, marker {has_marker}");
+            }
+        }
+        sample::origin(&mut status, "us").applier.as_mut().unwrap().has_marker = true;
         status.extractor.durable_record = RecordNumber(0);
         assert!(not_ready(&status)[0].reason.contains("first position record"));
     }

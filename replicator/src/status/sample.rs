@@ -105,7 +105,7 @@ const CONTRACT: &str = r#"{"region":"eu","mesh":"shop","fingerprint":"c0ffee","v
   {"origin":"us","self":false,"received_record":10,"durable_record":10,"durable_sequence":9,"origin_sequence":9,
    "applied_sequence":9,"applied_record":10,"lag_us":1234,"paused":false,
    "link":{"state":"connected","via":"us","error":null,"rtt_us":300},
-   "applier":{"state":"running","waiting_for":null,"error":null},
+   "applier":{"state":"running","has_marker":true,"waiting_for":null,"error":null},
    "transactions_applied":9,"rows_applied":20,"conflicts":1,"conflicts_won":0,"offered_record":10,"lag_us_sum":9000}],
  "history":{"keys":3,"writes":3,"transactions":2,"bytes":300},
  "peers":[{"region":"us","acknowledged_record":455,"clock_difference_us":12,"unstable":0,"heard_us":1700000000000000,

@@ -40,16 +40,18 @@ pub(crate) fn leave(mesh: &mut Mesh, dir: &Path) -> Result<()> {
     for pid in &pids {
         // Each of them names this folder in its arguments; a process that has got the same number since does not.
         let folder = dir.display();
-        let _ = writeln!(
-            script,
-            "if tr '\\0' ' ' </proc/{pid}/cmdline 2>/dev/null | grep -qF '{folder}/'; then kill {pid}; fi"
-        );
+        let ours =
+            format!("[ -r /proc/{pid}/cmdline ] && tr '\\0' ' ' </proc/{pid}/cmdline | grep -qF '{folder}/'");
+        let _ = writeln!(script, "if {ours}; then kill {pid}; fi");
     }
     for pid in &pids {
         let _ = writeln!(
             script,
             "n=0; while [ -d /proc/{pid} ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done"
         );
+    }
+    for folder in mesh.regions.iter().filter_map(|region| region.server.socket_dir()) {
+        let _ = writeln!(script, "rm -rf '{}'", folder.display());
     }
     std::fs::write(&stop, script).map_err(Error::io(format!("write {}", stop.display())))?;
     let _ = writeln!(

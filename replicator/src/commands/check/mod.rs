@@ -1,7 +1,8 @@
 //! `concord check`: whether everything is as `run` needs it.
 //!
 //! Facts are gathered first ([`facts`], [`peers`], [`place`]); judging them is pure, one function per check, so that each
-//! rule can be read and tested as a table. `run` asks the same [`preflight`] and refuses what is refused here.
+//! rule can be read and tested as a table. `run` asks the same [`preflight`] and refuses what is refused there. Peers are
+//! not part of it: one that cannot be talked to must not keep a region from serving the others.
 
 mod binlog;
 pub(crate) mod certificates;
@@ -31,7 +32,7 @@ pub(crate) enum Verdict {
     Ok,
     /// `run` starts, but someone should look.
     Warn,
-    /// `run` would refuse to start.
+    /// `run` would refuse to start; of a peer: nothing would be exchanged with it until a person acts.
     Refuse,
 }
 
@@ -104,9 +105,9 @@ impl Preflight {
     }
 }
 
-/// Looks at everything. `untested_server` turns the refusal of an unknown server version into a warning.
+/// Looks at everything of this region. `untested_server` turns the refusal of an unknown server version into a warning.
 pub(crate) async fn preflight(config: &Config, untested_server: bool) -> Preflight {
-    let (server, peers) = tokio::join!(facts::gather(&config.region.mysql), peers::gather(config));
+    let server = facts::gather(&config.region.mysql).await;
     let mut checks = Vec::new();
     let server = match server {
         Ok(server) => {
@@ -124,7 +125,6 @@ pub(crate) async fn preflight(config: &Config, untested_server: bool) -> Preflig
     };
     checks.extend(place::judge(&place::gather(config), config));
     checks.push(certificates::judge(&config.region.link, config.region.name, SystemTime::now()));
-    checks.extend(peers.iter().flat_map(|peer| peers::judge(peer, config.mesh.clock_skew_max)));
     Preflight { checks, server }
 }
 
@@ -207,34 +207,39 @@ fn inner(error: &mysql_async::IoError) -> String {
     }
 }
 
-/// Answers the command: the report, and exit code 1 if `run` would refuse, or if the server could not be asked.
+/// Answers the command: the report, and exit code 1 if anything was refused, or if the server could not be asked.
 pub(crate) async fn execute(args: &CheckArgs, config: &Config) -> Outcome {
-    let preflight = preflight(config, args.untested_server).await;
-    let refused = preflight.refusals().count();
-    let passed = refused == 0 && preflight.server.is_some();
+    let (Preflight { mut checks, server }, peers) =
+        tokio::join!(preflight(config, args.untested_server), peers::check(config));
+    let of = |checks: &[Check], verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+    let own = of(&checks, Verdict::Refuse);
+    checks.extend(peers);
+    let refused = of(&checks, Verdict::Refuse);
+    let passed = refused == 0 && server.is_some();
     if args.json {
         let report = serde_json::json!({
             "region": config.region.name,
             "mesh": config.mesh.name,
             "fingerprint": config.mesh.fingerprint(),
             "passed": passed,
-            "checks": preflight.checks,
+            "checks": checks,
         });
         println!("{report:#}");
     } else {
-        for check in &preflight.checks {
+        for check in &checks {
             println!("{check}");
         }
-        let warnings = preflight.checks.iter().filter(|check| check.verdict == Verdict::Warn).count();
-        let summary = match (passed, refused) {
-            (true, _) => "run would start",
-            (false, 0) => "the server could not be checked",
-            (false, _) => "run would refuse to start",
+        let warnings = of(&checks, Verdict::Warn);
+        let summary = match (own, &server) {
+            (0, None) => "the server could not be checked",
+            (0, Some(_)) if passed => "run would start",
+            (0, Some(_)) => "run would start, but not get on with every peer",
+            _ => "run would refuse to start",
         };
         println!(
             "region {}: {} checks, {refused} refused, {warnings} warnings: {summary}",
             config.region.name,
-            preflight.checks.len()
+            checks.len()
         );
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,110 +1,233 @@
-//! The peers: whether their links answer, and how far their clocks are from ours.
+//! The peers: whether they take this region's handshake, and how far their clocks are from ours.
+//!
+//! Each is asked the time over the link, exactly as `run` would meet it. What a check says reaches no peer's books: it
+//! tells of no logs, so a peer hears nothing in its beats.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use link::{Answer, Beat, Control, Heard, Link, LinkError, Target, Trouble};
+use tokio::sync::mpsc;
 use transaction::RegionName;
 
 use super::Check;
 use super::server::milliseconds;
 use crate::config::{Address, Config, HumanDuration};
+use crate::region::clock::now_us;
+use crate::region::control::ASK_CLOCK;
+use crate::region::identity::link_of;
 
-/// How long a peer may take to accept a connection before it counts as away.
+const LINK: &str = "peer link";
+const CLOCK: &str = "peer clock";
+
+/// How long a peer may take for each step before it counts as away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// And for all of them: a peer may go on beating and never answer.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A difference of clocks above this deserves a word, in microseconds: NTP leaves a tenth of it.
+const CLOCK_DIFFERENCE_US_FAIR: u64 = 100_000;
 
 /// What was found about one peer.
-#[derive(Debug, Clone)]
-pub(crate) struct PeerFacts {
-    /// The peer.
-    pub(crate) region: RegionName,
-    /// Where its link should be.
-    pub(crate) address: Address,
-    /// Whether something accepts connections there; else why not.
-    pub(crate) reached: Result<(), String>,
-    /// Its clock minus ours, in microseconds, if it was asked.
-    pub(crate) clock_difference_us: Option<i64>,
+#[derive(Debug)]
+struct PeerFacts {
+    region: RegionName,
+    address: Address,
+    met: Result<Met, LinkError>,
 }
 
-/// Tries every peer at once.
-pub(super) async fn gather(config: &Config) -> Vec<PeerFacts> {
-    let tries: Vec<_> = config
+/// A peer that took the handshake.
+#[derive(Debug)]
+struct Met {
+    /// Its release.
+    software: String,
+    /// About how long a message takes there and back.
+    round_trip: Duration,
+    /// How far its clock is ahead of ours, microseconds, give or take half the round trip; or why it did not say.
+    ahead_us: Result<i64, String>,
+}
+
+/// Asks every peer at once, and judges what comes.
+pub(super) async fn check(config: &Config) -> Vec<Check> {
+    match gather(config).await {
+        Ok(peers) => peers.iter().flat_map(|peer| judge(peer, config.mesh.clock_skew_max)).collect(),
+        Err(error) => {
+            let (reason, remedy) = parted(&error);
+            vec![Check::refuse(LINK, format!("no peer was asked: {reason}"), remedy)]
+        }
+    }
+}
+
+/// Fails if this region cannot even show itself.
+async fn gather(config: &Config) -> Result<Vec<PeerFacts>, LinkError> {
+    let options = link::Options {
+        connect_timeout: CONNECT_TIMEOUT,
+        handshake_timeout: HANDSHAKE_TIMEOUT,
+        ..link::Options::default()
+    };
+    let link = link_of(config, options, Arc::new(Nobody))?;
+    let trips = round_trips(config.region.link.tls);
+    let meetings: Vec<_> = config
         .peers()
         .map(|(region, peer)| {
-            let address = peer.link.clone();
+            let (link, address) = (link.clone(), peer.link.clone());
             tokio::spawn(async move {
-                let reached = reach(&address).await;
-                PeerFacts { region, address, reached, clock_difference_us: None }
+                let target = Target { region, address: address.to_string() };
+                let met = tokio::time::timeout(WHOLE_TIMEOUT, meet(&link, &target, trips)).await;
+                let met = met.unwrap_or_else(|_| {
+                    Err(LinkError::Silent { peer: region.to_string(), after: WHOLE_TIMEOUT })
+                });
+                PeerFacts { region, address, met }
             })
         })
         .collect();
     let mut facts = Vec::new();
-    for attempt in tries {
+    for meeting in meetings {
         // A task ends early only when the runtime does, and then nobody reads the report.
-        if let Ok(peer) = attempt.await {
+        if let Ok(peer) = meeting.await {
             facts.push(peer);
         }
     }
-    facts
+    Ok(facts)
 }
 
-async fn reach(address: &Address) -> Result<(), String> {
-    let connect = tokio::net::TcpStream::connect((address.host(), address.port()));
-    match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
-    }
+/// How often something goes there and back until a question is accepted: TCP, TLS if any, the hellos, the question.
+fn round_trips(tls: bool) -> u32 {
+    if tls { 4 } else { 3 }
+}
+
+async fn meet(link: &Link, target: &Target, trips: u32) -> Result<Met, LinkError> {
+    let began = Instant::now();
+    let mut answer = link.ask(target, ASK_CLOCK, Vec::new()).await?;
+    let (round_trip, accepted_us) = (began.elapsed() / trips, now_us());
+    let software = answer.peer().software.clone();
+    let ahead_us = match answer.next().await {
+        Some(Ok(part)) => match <[u8; 8]>::try_from(part.as_slice()) {
+            Ok(bytes) => Ok(ahead_us(u64::from_le_bytes(bytes), accepted_us, round_trip)),
+            Err(_) => Err(format!("its answer has {} bytes instead of 8", part.len())),
+        },
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("its answer is empty".to_owned()),
+    };
+    Ok(Met { software, round_trip, ahead_us })
+}
+
+/// The peer read its clock as it accepted the question, and we heard of that half a round trip later.
+fn ahead_us(theirs_us: u64, accepted_us: u64, round_trip: Duration) -> i64 {
+    let back_us = i128::try_from(round_trip.as_micros() / 2).unwrap_or(0);
+    let ahead = i128::from(theirs_us) - (i128::from(accepted_us) - back_us);
+    i64::try_from(ahead).unwrap_or(if ahead < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// Judges one peer. Pure. A peer that is away is waited for, so it is never a refusal.
-pub(super) fn judge(peer: &PeerFacts, clock_skew_max: HumanDuration) -> Vec<Check> {
-    let region = peer.region;
-    let link = match &peer.reached {
-        Ok(()) => Check::ok("peer link", format!("{region} answers at {}", peer.address)),
+fn judge(peer: &PeerFacts, clock_skew_max: HumanDuration) -> Vec<Check> {
+    match &peer.met {
+        Ok(met) => {
+            let round_trip = i64::try_from(met.round_trip.as_micros()).unwrap_or(i64::MAX);
+            let found = format!(
+                "{} answers at {}, release {}, round trip about {}",
+                peer.region,
+                peer.address,
+                met.software,
+                milliseconds(round_trip)
+            );
+            vec![Check::ok(LINK, found), judge_clock(peer.region, &met.ahead_us, clock_skew_max)]
+        }
+        Err(error) if error.trouble() == Trouble::Away => vec![judge_away(peer, error)],
+        Err(error) => {
+            let (reason, remedy) = parted(error);
+            vec![Check::refuse(LINK, reason, remedy)]
+        }
+    }
+}
+
+fn judge_away(peer: &PeerFacts, error: &LinkError) -> Check {
+    let PeerFacts { region, address, .. } = peer;
+    match error {
+        LinkError::Unreachable { reason, .. } => Check::warn(
+            LINK,
+            format!("{region} is away at {address}: {reason}; run would wait for it"),
+            format!("start concord there, open the port, or correct link in [mesh.regions.{region}]"),
+        ),
+        LinkError::RefusedByPeer { refusal, .. } => {
+            Check::warn(LINK, format!("{region} at {address}: {refusal}; run would wait for it"), "")
+        }
+        // A balancer without a backend does this, and a peer that wants no TLS.
+        other => {
+            let reason = match other {
+                LinkError::Lost { reason, .. } => reason.clone(),
+                LinkError::Silent { after, .. } => format!("silent for {} s", after.as_secs()),
+                other => other.to_string(),
+            };
+            Check::warn(
+                LINK,
+                format!(
+                    "{region} takes connections at {address}, but no handshake: {reason}; run would try again"
+                ),
+                format!(
+                    "see the log of concord in {region}; region.link.tls must be the same in all regions"
+                ),
+            )
+        }
+    }
+}
+
+fn judge_clock(region: RegionName, ahead_us: &Result<i64, String>, clock_skew_max: HumanDuration) -> Check {
+    let fix = "synchronise both machines by NTP";
+    let difference = match ahead_us {
+        Ok(difference) => *difference,
         Err(reason) => {
-            return vec![Check::warn(
-                "peer link",
-                format!("{region} is away at {}: {reason}; run would wait for it", peer.address),
-                format!("start concord there, open the port, or correct link in [mesh.regions.{region}]"),
-            )];
+            let detail = format!("{region} does not tell the time: {reason}");
+            return Check::warn(CLOCK, detail, "run the same release of concord in both regions");
         }
     };
-    let clock = peer.clock_difference_us.map(|difference| {
-        let name = "peer clock";
-        let side = if difference < 0 { "behind" } else { "ahead of" };
-        let found = format!("{region} is {} {side} ours", milliseconds(difference));
-        if difference.unsigned_abs() > clock_skew_max.as_micros() {
-            let detail = format!("{found}, more than clock_skew_max = {clock_skew_max}: work is kept back");
-            Check::warn(name, detail, "synchronise both machines by NTP")
-        } else {
-            Check::ok(name, found)
-        }
-    });
-    std::iter::once(link).chain(clock).collect()
+    let side = if difference < 0 { "behind" } else { "ahead of" };
+    let found = format!("{region} is {} {side} ours", milliseconds(difference));
+    if difference.unsigned_abs() > clock_skew_max.as_micros() {
+        let detail = format!(
+            "{found}, more than clock_skew_max = {clock_skew_max}: the work of the one ahead is not applied by the other"
+        );
+        Check::refuse(CLOCK, detail, fix)
+    } else if difference.unsigned_abs() > CLOCK_DIFFERENCE_US_FAIR {
+        let detail = format!("{found}: a region whose clock is ahead wins conflicts it should lose");
+        Check::warn(CLOCK, detail, fix)
+    } else {
+        Check::ok(CLOCK, found)
+    }
+}
+
+/// Reason and remedy: the link's errors end with the remedy, after the last semicolon.
+fn parted(error: &LinkError) -> (String, String) {
+    let text = error.to_string();
+    match text.rsplit_once("; ") {
+        Some((reason, remedy)) => (reason.to_owned(), remedy.to_owned()),
+        None => (text, String::new()),
+    }
+}
+
+/// A region that does not run: it has the time, and nothing else to say or to answer.
+struct Nobody;
+
+impl Control for Nobody {
+    fn wall_us(&self) -> u64 {
+        now_us()
+    }
+
+    fn beat(&self) -> Beat {
+        Beat::default()
+    }
+
+    fn on_beat(&self, _: RegionName, _: Heard) {}
+
+    fn ask(&self, _: RegionName, _: String, _: Vec<u8>) -> mpsc::Receiver<Answer> {
+        // Nobody can ask, since no port is served; a closed channel says that the answer broke off.
+        mpsc::channel(1).1
+    }
+
+    fn on_server_error(&self, _: Option<RegionName>, _: SocketAddr, _: &LinkError) {}
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::super::Verdict;
-    use super::*;
-
-    fn peer(reached: Result<(), String>, clock_difference_us: Option<i64>) -> PeerFacts {
-        PeerFacts {
-            region: "us".parse().unwrap(),
-            address: "us.example:7400".parse().unwrap(),
-            reached,
-            clock_difference_us,
-        }
-    }
-
-    #[test]
-    fn a_peer_that_is_away_and_a_clock_that_is_off_are_warnings() {
-        let verdicts = |peer: PeerFacts| {
-            judge(&peer, HumanDuration::from_secs(5)).iter().map(|check| check.verdict).collect::<Vec<_>>()
-        };
-        assert_eq!(verdicts(peer(Err("refused".to_owned()), None)), [Verdict::Warn]);
-        assert_eq!(verdicts(peer(Ok(()), None)), [Verdict::Ok]);
-        assert_eq!(verdicts(peer(Ok(()), Some(5_000_000))), [Verdict::Ok, Verdict::Ok]);
-        assert_eq!(verdicts(peer(Ok(()), Some(-5_000_001))), [Verdict::Ok, Verdict::Warn]);
-    }
-}
+mod tests;

@@ -301,6 +301,7 @@ only here, for 500 ms
         origin.link.as_mut().unwrap().via = Some("ap".parse().unwrap());
         origin.applier = Some(Applier {
             state: ApplierState::Waiting,
+            has_marker: true,
             waiting_for: Some("transaction 7 of ap".to_owned()),
             error: None,
         });
