@@ -34,7 +34,7 @@ pub enum ExtractError {
     /// DML in statement format.
     #[error(
         "statement-format DML in transaction {gtid} at binlog {place}: {statement:?}; its rows are not in the binlog. \
-         Set binlog_format = ROW in every session, then re-seed the region or skip this transaction"
+         Set binlog_format = ROW in every session, then re-seed this region"
     )]
     StatementDml {
         /// The transaction.
@@ -58,7 +58,8 @@ pub enum ExtractError {
     },
     /// XA.
     #[error(
-        "XA transaction {gtid} at binlog {place}: XA transactions are not carried by this version; commit in one phase"
+        "XA transaction {gtid} at binlog {place}: XA transactions are not carried by this version; \
+         use plain transactions, and re-seed this region"
     )]
     Xa {
         /// The transaction.
@@ -121,7 +122,7 @@ pub enum ExtractError {
     /// An event beyond [`crate::Limits::event_len_max`].
     #[error(
         "{event} event of {len} bytes in transaction {gtid} at binlog {place}, of {table}: longer than {len_max}, so no peer \
-         could apply it. Write smaller rows, then re-seed the region or skip this transaction"
+         could apply it. Write smaller rows, then re-seed this region"
     )]
     TooLarge {
         /// Kind of the event.

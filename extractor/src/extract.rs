@@ -24,7 +24,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { chunk_len: 4 << 20, event_len_max: 700 << 20 }
+        Self { chunk_len: 1 << 20, event_len_max: 700 << 20 }
     }
 }
 
@@ -67,7 +67,7 @@ pub struct Resume {
     pub logged: VecDeque<(Sequence, Gtid)>,
     /// The next record's number.
     pub next_record: RecordNumber,
-    /// Whether [mesh] lets this region write.
+    /// Whether `[mesh]` lets this region write.
     pub may_write: bool,
     /// Other regions of the mesh, whose names may be tags of applied work.
     pub peers: Vec<RegionName>,

@@ -13,6 +13,7 @@ use crate::region::Region;
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
     start_logging();
+    keep_files_private();
     let (stop, shutdown) = watch::channel(false);
     let mut signals = Signals::listen()?;
     let name = config.region.name;
@@ -97,4 +98,10 @@ fn start_logging() {
     } else {
         lines.init();
     }
+}
+
+/// Logs hold the rows of every region: what this process writes is for its own account only.
+pub(super) fn keep_files_private() {
+    use nix::sys::stat::{Mode, umask};
+    umask(Mode::from_bits_truncate(0o077));
 }

@@ -73,6 +73,7 @@ impl Extraction {
     }
 
     fn run(self, interrupt: &Mutex<Option<Interrupt>>) {
+        let _report = PanicReport(self.board.clone());
         let Self { options, connect, resume, log, carries, board, mut shutdown, runtime } = self;
         let region = resume.region;
         let syncer = match Syncer::start(log.clone()) {
@@ -125,6 +126,20 @@ impl Extraction {
         // The thread ends when both senders are gone.
         drop(extractor);
         syncer.stop();
+    }
+}
+
+/// Tells status and alerts if the thread ends by a panic: nobody else would.
+struct PanicReport(Arc<Board>);
+
+impl Drop for PanicReport {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            report(
+                &self.0,
+                halted("the extractor ended by a panic; please report it, and restart concord".into()),
+            );
+        }
     }
 }
 

@@ -45,6 +45,12 @@ pub(crate) async fn meet(
                     "{origin}: its tables are equal to ours; applied from transaction {} on",
                     applied.sequence.next()
                 );
+                if let Some(sender) = board.origins.get(&origin) {
+                    sender.send_modify(|progress| {
+                        progress.state = State::Starting;
+                        progress.retry = true;
+                    });
+                }
                 board.wake.notify_waiters();
                 return;
             }

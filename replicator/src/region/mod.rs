@@ -400,9 +400,11 @@ impl Region {
         let failed = RegionError::of("cannot start the lane's thread");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failed(&e))?;
+        let board = self.board.clone();
         let thread = std::thread::Builder::new()
             .name("lane".into())
             .spawn(move || {
+                let _report = PanicReport(board);
                 if let Err(error) = runtime.block_on(lane.run()) {
                     tracing::error!("{error}");
                 }
@@ -451,4 +453,18 @@ fn replica_options(config: &Config) -> Result<ReplicaOptions, String> {
         tls,
         ..ReplicaOptions::default()
     })
+}
+
+/// Tells status and alerts if the lane ends by a panic: nobody else would.
+struct PanicReport(Arc<Board>);
+
+impl Drop for PanicReport {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for sender in self.0.origins.values() {
+                let reason = "the lane ended by a panic; please report it, and restart concord".to_owned();
+                sender.send_modify(|progress| progress.state = applier::State::Halted { reason });
+            }
+        }
+    }
 }

@@ -57,7 +57,7 @@ pub enum EventError {
     /// A rows event without all columns.
     #[error(
         "rows event of {table} lacks columns: a session wrote it with binlog_row_image other than FULL; \
-         set binlog_row_image = FULL everywhere and re-seed or skip this transaction"
+         set binlog_row_image = FULL in every session, then re-seed this region"
     )]
     PartialImage {
         /// Schema and table.
