@@ -11,7 +11,7 @@ use mysql_async::Conn;
 use tokio::sync::{Notify, watch};
 use transaction::binlog::Tables;
 use transaction::record::{Body, Record};
-use transaction::{Context, RecordNumber, RegionName};
+use transaction::{Context, Hlc, KeyHash, RecordNumber, RegionName, Sequence};
 
 use crate::attempt::{Attempt, Tally};
 use crate::definitions::Definitions;
@@ -364,12 +364,16 @@ impl Lane {
                     tracing::warn!("applier: {reason}");
                     self.report_all(&State::Waiting { reason });
                     if self.reconnect_and_find(origin, reach).await? {
+                        self.remember(origin, parts).await.map_err(|failure| self.stop(failure))?;
                         return Ok(Tally::default());
                     }
                 }
                 SqlFailure::Locked(reason) => {
                     tracing::debug!("origin {origin}: {reason}");
                     self.rollback().await;
+                    if delay == RETRY_MAX {
+                        self.report(origin, State::Waiting { reason });
+                    }
                     self.pause(delay).await;
                     delay = (delay * 2).min(RETRY_MAX);
                 }
@@ -395,6 +399,31 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Puts the writes of a transaction into the history index whose COMMIT took effect though its answer was lost.
+    async fn remember(&mut self, origin: RegionName, parts: &Parts<'_>) -> Result<(), SqlFailure> {
+        let mut written: BTreeMap<Sequence, (Hlc, Context, Vec<(KeyHash, u32, bool)>)> = BTreeMap::new();
+        for place in 0..parts.count() {
+            let Some(session) = &mut self.session else {
+                return Err(SqlFailure::Away("not connected".into()));
+            };
+            let part = parts.load(place, &self.setup, session).await?;
+            for effect in &part.effects {
+                let source = &part.transactions[effect.transaction];
+                let entry = written
+                    .entry(source.sequence)
+                    .or_insert_with(|| (source.hlc, source.context.clone(), Vec::new()));
+                entry.2.push((effect.key, effect.index, part.after(effect).is_some()));
+            }
+        }
+        let mut index = self.setup.shared.index.lock();
+        for (sequence, (hlc, context, writes)) in written {
+            index
+                .insert(origin, sequence, hlc, &context, writes)
+                .map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Connects again and reads the marker. Returns whether the transaction in doubt has committed.

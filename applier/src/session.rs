@@ -171,12 +171,19 @@ impl Session {
     /// Changes the marker once more, with the number of row changes sent, and commits.
     pub(crate) async fn commit(&mut self, change: &MarkerChange, row_changes: u64) -> Result<(), SqlFailure> {
         let MarkerChange { origin, owner, .. } = change;
-        self.run(&format!(
-            "UPDATE concord.marker SET changes = changes + 1, row_changes = {row_changes}, \
-             owner = IF(owner = {owner}, owner, NULL) WHERE lane = 0 AND origin = '{origin}'; COMMIT"
-        ))
-        .await?;
-        Ok(())
+        let ended = self
+            .run(&format!(
+                "UPDATE concord.marker SET changes = changes + 1, row_changes = {row_changes}, \
+                 owner = IF(owner = {owner}, owner, NULL) WHERE lane = 0 AND origin = '{origin}'; COMMIT"
+            ))
+            .await;
+        match ended {
+            Ok(_) => Ok(()),
+            // The marker's change was refused, so COMMIT was not reached.
+            Err(failure @ (SqlFailure::Locked(_) | SqlFailure::Fenced)) => Err(failure),
+            // Anything else may have come from COMMIT itself: only the marker tells whether it took effect.
+            Err(failure) => Err(SqlFailure::Away(failure.to_string())),
+        }
     }
 
     /// Undoes the open transaction. After any error this comes first.

@@ -3,6 +3,7 @@
 use super::EventError;
 use super::column::{Column, ColumnType};
 use super::input::Input;
+use super::temporal::DIGITS_MAX;
 
 /// A `Table_map` event with FULL metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,9 +234,9 @@ fn column_type(code: u8, metadata: &mut Input<'_>) -> Result<Option<ColumnType>,
         }
         13 => ColumnType::Year,
         10 | 14 => ColumnType::Date,
-        17 => ColumnType::Timestamp(metadata.byte()?),
-        18 => ColumnType::DateTime(metadata.byte()?),
-        19 => ColumnType::Time(metadata.byte()?),
+        17 => ColumnType::Timestamp(fraction_digits(metadata)?),
+        18 => ColumnType::DateTime(fraction_digits(metadata)?),
+        19 => ColumnType::Time(fraction_digits(metadata)?),
         15 | 253 => ColumnType::VarChar(metadata.uint(2)? as u16),
         16 => {
             let (bits, bytes) = (metadata.byte()?, metadata.byte()?);
@@ -263,6 +264,13 @@ fn column_type(code: u8, metadata: &mut Input<'_>) -> Result<Option<ColumnType>,
         }
         _ => return Ok(None),
     }))
+}
+
+fn fraction_digits(metadata: &mut Input<'_>) -> Result<u8, EventError> {
+    match metadata.byte()? {
+        digits @ 0..=DIGITS_MAX => Ok(digits),
+        _ => Err(metadata.malformed("a time has more than six digits after the second")),
+    }
 }
 
 fn length_of_length(metadata: &mut Input<'_>) -> Result<u8, EventError> {

@@ -3,6 +3,9 @@
 /// Microseconds take the lowest 24 bits of a packed time.
 const FRACTION_BITS: u32 = 24;
 
+/// Most digits after the point of a second.
+pub(super) const DIGITS_MAX: u8 = 6;
+
 fn big_endian(bytes: &[u8]) -> i64 {
     bytes.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte))
 }
@@ -18,11 +21,14 @@ fn micros(raw: i64, bytes: usize) -> i64 {
 
 /// `.ffffff`, as many digits as the column has; nothing for none.
 fn fraction_text(micros: i64, digits: u8) -> Option<String> {
-    let digits = usize::from(digits);
-    if digits > 6 || !(0..1_000_000).contains(&micros) {
+    if digits > DIGITS_MAX || !(0..1_000_000).contains(&micros) {
         return None;
     }
-    Some(if digits == 0 { String::new() } else { format!(".{}", &format!("{micros:06}")[..digits]) })
+    Some(if digits == 0 {
+        String::new()
+    } else {
+        format!(".{}", &format!("{micros:06}")[..usize::from(digits)])
+    })
 }
 
 /// DATE: three bytes, little-endian: 15 bits of year, 4 of month, 5 of day.
@@ -71,7 +77,7 @@ pub(super) fn packed_date_text(packed: i64) -> Option<String> {
 /// TIME: three bytes, big-endian, with an offset; then the fraction, which runs backwards in negative times.
 pub(super) fn time_text(bytes: &[u8], digits: u8) -> Option<String> {
     let (_, fraction) = bytes.split_first_chunk::<3>()?;
-    if fraction.len() != fraction_bytes(digits) {
+    if digits > DIGITS_MAX || fraction.len() != fraction_bytes(digits) {
         return None;
     }
     // Seconds and fraction are one signed number, offset by half its range.
@@ -158,10 +164,11 @@ mod tests {
 
     #[test]
     fn no_bytes_make_it_panic() {
-        for len in 0..9 {
+        // A table map has a byte for the number of digits.
+        for len in (0..9).chain([3 + 128, 5 + 128]) {
             for byte in [0, 0x7f, 0x80, 0xff] {
                 let bytes = vec![byte; len];
-                for digits in 0..=8 {
+                for digits in (0..=8).chain([16, 255]) {
                     let _ = (
                         datetime_text(&bytes, digits),
                         time_text(&bytes, digits),
