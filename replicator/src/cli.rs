@@ -40,24 +40,36 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write a commented configuration for one region
+    #[command(
+        after_help = "Example:\n  concord init --region eu --peer us=us.example:7400 --link eu.example:7400"
+    )]
     Init(InitArgs),
     /// Make a certificate authority and a certificate per region, for mutual TLS between regions
+    #[command(after_help = "Example:\n  concord certs --out certs eu us ap")]
     Certs(CertsArgs),
     /// Print the SQL that creates the account with the least privileges that Concord needs
+    #[command(after_help = "Example:\n  concord grants --host 10.0.0.% | mysql -uroot -p")]
     Grants(GrantsArgs),
     /// Look whether everything is as `run` needs it; one line each, with the statement that fixes it
+    #[command(after_help = "Example:\n  concord check --config /etc/concord/concord.toml")]
     Check(CheckArgs),
     /// Run this region until SIGTERM
+    #[command(after_help = "Example:\n  CONCORD_LOG=info concord run --config /etc/concord/concord.toml")]
     Run(RunArgs),
     /// Show how far each origin has come, here
+    #[command(after_help = "Example:\n  concord status --json")]
     Status(StatusArgs),
     /// Stop applying here, of one origin or all; logs go on being received
+    #[command(after_help = "Example:\n  concord pause --origin us")]
     Pause(OriginArgs),
     /// Go on applying
+    #[command(after_help = "Example:\n  concord resume --origin us")]
     Resume(OriginArgs),
     /// Wait until every write is known everywhere and no conflict can come any more; needed before the mesh section may change
+    #[command(after_help = "Example:\n  concord drain --timeout 5m")]
     Drain(DrainArgs),
     /// Copy the mesh's tables from another region into this one, so that it joins or rejoins
+    #[command(after_help = "Example:\n  concord seed --from eu --yes")]
     Seed(SeedArgs),
     /// Read the transaction log
     #[command(subcommand)]
@@ -173,10 +185,13 @@ pub(crate) struct SeedArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
     /// List transactions
+    #[command(after_help = "Example:\n  concord log list --origin us --since 15m --table shop.orders")]
     List(LogListArgs),
     /// Show one transaction, its rows decoded
+    #[command(after_help = "Example:\n  concord log show 4711 --origin us --sql")]
     Show(LogShowArgs),
     /// Read every record and verify it
+    #[command(after_help = "Example:\n  concord log verify --origin us")]
     Verify(LogVerifyArgs),
 }
 
@@ -247,6 +262,28 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_is_taken() {
+        fn examples(command: &clap::Command, found: &mut Vec<(String, Option<String>)>) {
+            for sub in command.get_subcommands() {
+                if sub.has_subcommands() {
+                    examples(sub, found);
+                } else {
+                    found.push((sub.get_name().to_owned(), sub.get_after_help().map(ToString::to_string)));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        examples(&Cli::command(), &mut found);
+        assert!(found.len() > 10);
+        for (name, help) in found {
+            let help = help.unwrap_or_else(|| panic!("{name} has no example"));
+            let line = help.strip_prefix("Example:\n  ").expect("an example line");
+            let words = line.split(' ').take_while(|word| *word != "|").skip_while(|word| *word != "concord");
+            Cli::try_parse_from(words).expect(line);
+        }
     }
 
     #[test]
