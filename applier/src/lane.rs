@@ -1,6 +1,5 @@
 //! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,18 +9,18 @@ use std::time::Duration;
 use mysql_async::Conn;
 use tokio::sync::{Notify, watch};
 use transaction::binlog::Tables;
-use transaction::record::{Body, Record};
-use transaction::{Context, Hlc, KeyHash, RecordNumber, RegionName, Sequence};
+use transaction::{Context, Hlc, KeyHash, RegionName, Sequence};
 
 use crate::attempt::{Attempt, Tally};
 use crate::definitions::Definitions;
-use crate::effect::{Carries, DdlPolicy, DecodeError, Part, Rules};
+use crate::effect::{Carries, DdlPolicy, Rules};
 use crate::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Large, Next, Reach};
 use crate::logs::Logs;
+use crate::parts::{Chain, Parts, learn};
 use crate::progress::{OriginProgress, State};
 use crate::session::{MarkerChange, Session, SqlFailure};
 use crate::shared::Shared;
-use crate::{definitions, tables};
+use crate::tables;
 
 /// Makes a new connection to the target.
 pub type Connect =
@@ -571,98 +570,6 @@ impl Lane {
             {
                 self.report(*origin, state.clone());
             }
-        }
-    }
-}
-
-/// Asks the server for text weights, and keeps them.
-pub async fn learn(
-    conn: &mut Conn,
-    shared: &Shared,
-    needs: Vec<transaction::key::Need>,
-) -> Result<(), SqlFailure> {
-    const AT_A_TIME: usize = 500;
-    let mut answers = Vec::with_capacity(needs.len());
-    for some in needs.chunks(AT_A_TIME) {
-        let question = definitions::weight_question(&shared.weights.read(), some);
-        answers.extend(definitions::ask_weights(conn, &question, some).await?);
-    }
-    shared.weights.write().learn(answers);
-    Ok(())
-}
-
-/// What one target transaction applies: a batch in memory, or a chain that is read part by part, as often as needed.
-enum Parts<'a> {
-    One(&'a Part),
-    Chain(Chain<'a>),
-}
-
-/// A large transaction. Its parts are read in order once, later in any order.
-struct Chain<'a> {
-    origin: RegionName,
-    large: &'a Large,
-    /// Per part, the table maps and the next index that hold at its start.
-    starts: parking_lot::Mutex<Vec<(Tables, u32)>>,
-}
-
-impl Parts<'_> {
-    fn count(&self) -> usize {
-        match self {
-            Self::One(_) => 1,
-            Self::Chain(chain) => chain.large.chunks as usize + 1,
-        }
-    }
-
-    async fn load(
-        &self,
-        place: usize,
-        setup: &LaneSetup,
-        session: &mut Session,
-    ) -> Result<Cow<'_, Part>, SqlFailure> {
-        match self {
-            Self::One(part) => Ok(Cow::Borrowed(part)),
-            Self::Chain(chain) => loop {
-                match chain.read(place, setup)? {
-                    Ok(part) => return Ok(Cow::Owned(part)),
-                    Err(needs) => learn(session.conn(), &setup.shared, needs).await?,
-                }
-            },
-        }
-    }
-}
-
-impl Chain<'_> {
-    /// Reads one part; the inner error is what must be asked for first.
-    fn read(
-        &self,
-        place: usize,
-        setup: &LaneSetup,
-    ) -> Result<Result<Part, Vec<transaction::key::Need>>, SqlFailure> {
-        let number = RecordNumber(self.large.first_chunk.0 + place as u64);
-        let mut reader = setup.logs.reader(self.origin, number).map_err(SqlFailure::Halt)?;
-        let cut = || SqlFailure::Halt(format!("record {number} of {} is missing in its log", self.origin));
-        let bytes = reader.next().map_err(SqlFailure::Halt)?.ok_or_else(cut)?;
-        let record = Record::decode(bytes).map_err(|e| SqlFailure::Halt(e.to_string()))?;
-        let events = match &record.body {
-            Body::Chunk { index, events } if *index as usize == place => events,
-            Body::Transaction(body) if body.chunks as usize == place => body.events,
-            _ => return Err(cut()),
-        };
-        let mut starts = self.starts.lock();
-        let (mut tables, mut next_index) = starts.get(place).cloned().ok_or_else(cut)?;
-        let weights = setup.shared.weights.read();
-        let rules = Rules { carries: &setup.carries, weights: &weights, ddl: setup.ddl };
-        let mut part = Part::default();
-        part.begin(self.large.transaction.clone());
-        match part.add_events(events, record.event_checksums, &mut tables, &mut next_index, &rules) {
-            Ok(()) => {
-                if starts.len() == place + 1 {
-                    starts.push((tables, next_index));
-                }
-                Ok(Ok(part))
-            }
-            Err(DecodeError::Needs(needs)) => Ok(Err(needs)),
-            Err(other) => Err(SqlFailure::Halt(other.to_string())),
         }
     }
 }

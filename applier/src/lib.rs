@@ -23,13 +23,15 @@ pub mod effect;
 pub mod feed;
 mod lane;
 pub mod logs;
+mod parts;
 mod progress;
 mod session;
 mod shared;
 pub mod tables;
 pub mod text;
 
-pub use lane::{Connect, Lane, LaneSetup, learn};
+pub use lane::{Connect, Lane, LaneSetup};
+pub use parts::learn;
 pub use progress::{OriginProgress, State};
 pub use session::SqlFailure;
 pub use shared::{Passed, Shared};

@@ -1,0 +1,107 @@
+//! The rows of one target transaction, part by part.
+
+use std::borrow::Cow;
+
+use mysql_async::Conn;
+use transaction::binlog::Tables;
+use transaction::record::{Body, Record};
+use transaction::{RecordNumber, RegionName};
+
+use crate::definitions;
+use crate::effect::{DecodeError, Part, Rules};
+use crate::feed::Large;
+use crate::lane::LaneSetup;
+use crate::session::{Session, SqlFailure};
+use crate::shared::Shared;
+
+/// Asks the server for text weights, and keeps them.
+pub async fn learn(
+    conn: &mut Conn,
+    shared: &Shared,
+    needs: Vec<transaction::key::Need>,
+) -> Result<(), SqlFailure> {
+    const AT_A_TIME: usize = 500;
+    let mut answers = Vec::with_capacity(needs.len());
+    for some in needs.chunks(AT_A_TIME) {
+        let question = definitions::weight_question(&shared.weights.read(), some);
+        answers.extend(definitions::ask_weights(conn, &question, some).await?);
+    }
+    shared.weights.write().learn(answers);
+    Ok(())
+}
+
+/// What one target transaction applies: a batch in memory, or a chain that is read part by part, as often as needed.
+pub(crate) enum Parts<'a> {
+    One(&'a Part),
+    Chain(Chain<'a>),
+}
+
+/// A large transaction. Its parts are read in order once, later in any order.
+pub(crate) struct Chain<'a> {
+    pub(crate) origin: RegionName,
+    pub(crate) large: &'a Large,
+    /// Per part, the table maps and the next index that hold at its start.
+    pub(crate) starts: parking_lot::Mutex<Vec<(Tables, u32)>>,
+}
+
+impl Parts<'_> {
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Chain(chain) => chain.large.chunks as usize + 1,
+        }
+    }
+
+    pub(crate) async fn load(
+        &self,
+        place: usize,
+        setup: &LaneSetup,
+        session: &mut Session,
+    ) -> Result<Cow<'_, Part>, SqlFailure> {
+        match self {
+            Self::One(part) => Ok(Cow::Borrowed(part)),
+            Self::Chain(chain) => loop {
+                match chain.read(place, setup)? {
+                    Ok(part) => return Ok(Cow::Owned(part)),
+                    Err(needs) => learn(session.conn(), &setup.shared, needs).await?,
+                }
+            },
+        }
+    }
+}
+
+impl Chain<'_> {
+    /// Reads one part; the inner error is what must be asked for first.
+    fn read(
+        &self,
+        place: usize,
+        setup: &LaneSetup,
+    ) -> Result<Result<Part, Vec<transaction::key::Need>>, SqlFailure> {
+        let number = RecordNumber(self.large.first_chunk.0 + place as u64);
+        let mut reader = setup.logs.reader(self.origin, number).map_err(SqlFailure::Halt)?;
+        let cut = || SqlFailure::Halt(format!("record {number} of {} is missing in its log", self.origin));
+        let bytes = reader.next().map_err(SqlFailure::Halt)?.ok_or_else(cut)?;
+        let record = Record::decode(bytes).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        let events = match &record.body {
+            Body::Chunk { index, events } if *index as usize == place => events,
+            Body::Transaction(body) if body.chunks as usize == place => body.events,
+            _ => return Err(cut()),
+        };
+        let mut starts = self.starts.lock();
+        let (mut tables, mut next_index) = starts.get(place).cloned().ok_or_else(cut)?;
+        let weights = setup.shared.weights.read();
+        let rules = Rules { carries: &setup.carries, weights: &weights, ddl: setup.ddl };
+        let mut part = Part::default();
+        part.begin(self.large.transaction.clone());
+        match part.add_events(events, record.event_checksums, &mut tables, &mut next_index, &rules) {
+            Ok(()) => {
+                if starts.len() == place + 1 {
+                    starts.push((tables, next_index));
+                }
+                Ok(Ok(part))
+            }
+            Err(DecodeError::Needs(needs)) => Ok(Err(needs)),
+            Err(other) => Err(SqlFailure::Halt(other.to_string())),
+        }
+    }
+}
