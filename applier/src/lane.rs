@@ -9,11 +9,11 @@ use std::time::Duration;
 use mysql_async::Conn;
 use tokio::sync::{Notify, watch};
 use transaction::binlog::Tables;
-use transaction::{Context, Hlc, KeyHash, RegionName, Sequence};
+use transaction::{Context, KeyHash, RegionName, Sequence};
 
 use crate::attempt::{Attempt, Tally};
 use crate::definitions::Definitions;
-use crate::effect::{Carries, DdlPolicy, Rules};
+use crate::effect::{Carries, DdlPolicy, Rules, SourceTransaction};
 use crate::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Large, Next, Reach};
 use crate::logs::Logs;
 use crate::parts::{Chain, Parts, learn};
@@ -402,7 +402,7 @@ impl Lane {
 
     /// Puts the writes of a transaction into the history index whose COMMIT took effect though its answer was lost.
     async fn remember(&mut self, origin: RegionName, parts: &Parts<'_>) -> Result<(), SqlFailure> {
-        let mut written: BTreeMap<Sequence, (Hlc, Context, Vec<(KeyHash, u32, bool)>)> = BTreeMap::new();
+        let mut written: BTreeMap<Sequence, (SourceTransaction, Vec<(KeyHash, u32, bool)>)> = BTreeMap::new();
         for place in 0..parts.count() {
             let Some(session) = &mut self.session else {
                 return Err(SqlFailure::Away("not connected".into()));
@@ -410,16 +410,15 @@ impl Lane {
             let part = parts.load(place, &self.setup, session).await?;
             for effect in &part.effects {
                 let source = &part.transactions[effect.transaction];
-                let entry = written
-                    .entry(source.sequence)
-                    .or_insert_with(|| (source.hlc, source.context.clone(), Vec::new()));
-                entry.2.push((effect.key, effect.index, part.after(effect).is_some()));
+                let (_, writes) =
+                    written.entry(source.sequence).or_insert_with(|| (source.clone(), Vec::new()));
+                writes.push((effect.key, effect.index, part.after(effect).is_some()));
             }
         }
         let mut index = self.setup.shared.index.lock();
-        for (sequence, (hlc, context, writes)) in written {
+        for (sequence, (source, writes)) in written {
             index
-                .insert(origin, sequence, hlc, &context, writes)
+                .insert(origin, sequence, source.hlc, &source.context, writes)
                 .map_err(|e| SqlFailure::Halt(e.to_string()))?;
         }
         Ok(())
