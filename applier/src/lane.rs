@@ -74,6 +74,9 @@ pub struct Lane {
     definitions: Definitions,
 }
 
+/// Writes as the history index takes them: key, index, and whether the row lives.
+type Writes = Vec<(KeyHash, u32, bool)>;
+
 /// Why an origin stops.
 enum Stop {
     /// MySQL is away: all origins wait.
@@ -402,7 +405,7 @@ impl Lane {
 
     /// Puts the writes of a transaction into the history index whose COMMIT took effect though its answer was lost.
     async fn remember(&mut self, origin: RegionName, parts: &Parts<'_>) -> Result<(), SqlFailure> {
-        let mut written: BTreeMap<Sequence, (SourceTransaction, Vec<(KeyHash, u32, bool)>)> = BTreeMap::new();
+        let mut written: BTreeMap<Sequence, (SourceTransaction, Writes)> = BTreeMap::new();
         for place in 0..parts.count() {
             let Some(session) = &mut self.session else {
                 return Err(SqlFailure::Away("not connected".into()));
