@@ -2,15 +2,12 @@
 
 use std::collections::VecDeque;
 
-use transaction::binlog::{
-    Event, EventError, EventKind, GtidEvent, QueryEvent, RowsEvent, RowsKind, Statement, Tables,
-    for_each_event,
-};
+use transaction::binlog::{Event, EventError, EventKind, GtidEvent, Tables, for_each_event};
 use transaction::record::{Body, Lineage, PositionBody, Record, TransactionBody};
 use transaction::{Context, Gtid, GtidSet, RecordNumber, RegionName, Sequence};
 
 use crate::error::{ExtractError, Place};
-use crate::marker::{self, Marker};
+use crate::group::{Group, GroupKind, Reading};
 use crate::stamp::{Stamp, Stamper};
 
 /// Bounds of what the extractor holds in memory.
@@ -85,37 +82,6 @@ pub struct Extractor<S> {
     position_wall_us: u64,
     record: Vec<u8>,
     limits: Limits,
-}
-
-/// A transaction group that is being read.
-struct Group {
-    gtid: Gtid,
-    commit_us: u64,
-    events: Vec<u8>,
-    checksums: bool,
-    kind: GroupKind,
-    /// The last state of each marker that it changed.
-    markers: Vec<Marker>,
-    own_rows: bool,
-    /// A BEGIN has come: only a COMMIT or its like ends it.
-    begun: bool,
-    stamp: Option<Stamp>,
-    /// State of the stamps before this transaction took its own.
-    before: Option<Stamper>,
-    chunks: u32,
-    ended: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum GroupKind {
-    /// No row or statement has come yet.
-    Unknown,
-    /// A client's work.
-    Local,
-    /// Applied work: its marker came first.
-    Applied,
-    /// Nothing to replicate.
-    Skipped,
 }
 
 impl<S: Sink> Extractor<S> {
@@ -244,20 +210,7 @@ impl<S: Sink> Extractor<S> {
         }
         let begun = GtidEvent::decode(event).map_err(|source| self.event_error(source))?;
         self.tables.trim();
-        self.group = Some(Group {
-            gtid: begun.gtid,
-            commit_us: begun.immediate_commit_us,
-            events: raw.to_vec(),
-            checksums,
-            kind: GroupKind::Unknown,
-            markers: Vec::new(),
-            own_rows: false,
-            begun: false,
-            stamp: None,
-            before: None,
-            chunks: 0,
-            ended: false,
-        });
+        self.group = Some(Group::begin(&begun, raw, checksums));
         Ok(())
     }
 
@@ -282,147 +235,26 @@ impl<S: Sink> Extractor<S> {
         checksums: bool,
     ) -> Result<(), ExtractError> {
         if event.header.kind == EventKind::TransactionPayload {
-            self.check_len(group, event, || "no one table".into())?;
+            let mut reading =
+                Reading { tables: &mut self.tables, place: &self.place, len_max: self.limits.event_len_max };
+            reading.check_len(group, event, || "no one table".into())?;
             // Classified event by event, stored as sent.
             let walked = for_each_event(raw, checksums, &mut |inner| {
-                self.classify(group, inner).map_err(Inner::Classified)
+                reading.classify(group, inner).map_err(Inner::Classified)
             });
             walked.map_err(|error| match error {
                 Inner::Classified(error) => error,
-                Inner::Event(source) => self.group_error(group, source),
+                Inner::Event(source) => group.error(&self.place, source),
             })?;
         } else {
-            self.classify(group, event)?;
+            let mut reading =
+                Reading { tables: &mut self.tables, place: &self.place, len_max: self.limits.event_len_max };
+            reading.classify(group, event)?;
         }
         if !matches!(group.kind, GroupKind::Applied | GroupKind::Skipped) {
             group.events.extend_from_slice(raw);
             if group.kind == GroupKind::Local && group.events.len() > self.limits.chunk_len && !group.ended {
                 self.flush_chunk(group)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check_len(
-        &self,
-        group: &Group,
-        event: Event<'_>,
-        table: impl FnOnce() -> String,
-    ) -> Result<(), ExtractError> {
-        let (len, len_max) = (event.body.len(), self.limits.event_len_max);
-        if len <= len_max {
-            return Ok(());
-        }
-        let event = event.header.kind.name();
-        Err(ExtractError::TooLarge {
-            event,
-            len,
-            len_max,
-            table: table(),
-            gtid: group.gtid.to_string(),
-            place: self.place.clone(),
-        })
-    }
-
-    fn classify(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
-        match event.header.kind {
-            EventKind::TableMap => {
-                self.tables.note(event.body).map_err(|source| self.group_error(group, source))?;
-            }
-            EventKind::WriteRows
-            | EventKind::UpdateRows
-            | EventKind::DeleteRows
-            | EventKind::PartialUpdateRows => self.classify_rows(group, event)?,
-            EventKind::Query => {
-                self.check_len(group, event, || "no one table".into())?;
-                self.classify_statement(group, event)?;
-            }
-            EventKind::Xid => group.ended = true,
-            EventKind::XaPrepare => {
-                return Err(ExtractError::Xa { gtid: group.gtid.to_string(), place: self.place.clone() });
-            }
-            EventKind::RowsQuery => self.check_len(group, event, || "no one table".into())?,
-            other => return Err(self.group_error(group, EventError::UnknownType(other as u8))),
-        }
-        Ok(())
-    }
-
-    fn classify_rows(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
-        let found = RowsEvent::decode(event).and_then(|rows| Ok((rows, self.tables.of(&rows)?.clone())));
-        let (rows, table) = found.map_err(|source| self.group_error(group, source))?;
-        self.check_len(group, event, || table.full_name())?;
-        if Marker::is_marker(&table) && rows.kind != RowsKind::Delete {
-            if group.kind == GroupKind::Local {
-                return Err(ExtractError::MarkerLate {
-                    gtid: group.gtid.to_string(),
-                    place: self.place.clone(),
-                });
-            }
-            for change in rows.changes(&table) {
-                let marker =
-                    change.and_then(|change| change.after.map(|row| Marker::decode(&table, row)).transpose());
-                if let Some(marker) = marker.map_err(|source| self.group_error(group, source))? {
-                    group.markers.retain(|known| known.origin != marker.origin);
-                    group.markers.push(marker);
-                }
-            }
-            if group.kind == GroupKind::Unknown {
-                group.kind = GroupKind::Applied;
-                group.events = Vec::new();
-            }
-        } else if table.schema == marker::SCHEMA {
-            // Concord's own book-keeping.
-        } else if group.kind != GroupKind::Applied {
-            group.kind = GroupKind::Local;
-            group.own_rows = true;
-        }
-        Ok(())
-    }
-
-    fn classify_statement(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
-        let query = QueryEvent::decode(event.body).map_err(|source| self.group_error(group, source))?;
-        let statement = || String::from_utf8_lossy(query.statement).chars().take(120).collect::<String>();
-        match query.classify() {
-            Statement::Begin => group.begun = true,
-            Statement::Savepoint => {}
-            Statement::Commit => group.ended = true,
-            Statement::Rollback if matches!(group.kind, GroupKind::Unknown | GroupKind::Skipped) => {
-                group.ended = true;
-            }
-            Statement::Ddl => {
-                let own = query.schema == marker::SCHEMA || group.gtid.source.tag.as_str() == crate::OWN_TAG;
-                if !own {
-                    group.kind = GroupKind::Local;
-                    group.own_rows = true;
-                } else if !group.begun {
-                    group.kind = GroupKind::Skipped;
-                }
-                // CREATE TABLE … SELECT stands between BEGIN and its rows (seen on 9.7.4).
-                group.ended = !group.begun;
-            }
-            // A temporary table may go in mid-transaction.
-            Statement::Account | Statement::Maintenance if group.begun => {}
-            Statement::Account | Statement::Maintenance => {
-                group.kind = GroupKind::Skipped;
-                group.ended = true;
-            }
-            Statement::Xa => {
-                return Err(ExtractError::Xa { gtid: group.gtid.to_string(), place: self.place.clone() });
-            }
-            Statement::StatementDml => {
-                return Err(ExtractError::StatementDml {
-                    gtid: group.gtid.to_string(),
-                    place: self.place.clone(),
-                    statement: statement(),
-                });
-            }
-            // Rows and ROLLBACK in one group: some of the rows stay and some do not, and nothing says which.
-            Statement::Rollback | Statement::Unknown => {
-                return Err(ExtractError::UnknownStatement {
-                    gtid: group.gtid.to_string(),
-                    place: self.place.clone(),
-                    statement: statement(),
-                });
             }
         }
         Ok(())
@@ -571,10 +403,6 @@ impl<S: Sink> Extractor<S> {
     fn event_error(&self, source: EventError) -> ExtractError {
         let gtid = self.group.as_ref().map_or("none".into(), |group| group.gtid.to_string());
         ExtractError::Event { source, gtid, place: self.place.clone() }
-    }
-
-    fn group_error(&self, group: &Group, source: EventError) -> ExtractError {
-        ExtractError::Event { source, gtid: group.gtid.to_string(), place: self.place.clone() }
     }
 
     /// What is committed here now, of other origins.

@@ -17,6 +17,7 @@
 
 pub mod error;
 mod extract;
+mod group;
 mod marker;
 pub mod replica;
 mod stamp;

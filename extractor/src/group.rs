@@ -1,0 +1,203 @@
+//! A transaction group that is being read, and what its events tell of it: a client's work, applied work, or nothing.
+
+use transaction::Gtid;
+use transaction::binlog::{
+    Event, EventError, EventKind, GtidEvent, QueryEvent, RowsEvent, RowsKind, Statement, Tables,
+};
+
+use crate::error::{ExtractError, Place};
+use crate::marker::{self, Marker};
+use crate::stamp::{Stamp, Stamper};
+
+/// A transaction group that is being read.
+pub(crate) struct Group {
+    pub(crate) gtid: Gtid,
+    pub(crate) commit_us: u64,
+    pub(crate) events: Vec<u8>,
+    pub(crate) checksums: bool,
+    pub(crate) kind: GroupKind,
+    /// The last state of each marker that it changed.
+    pub(crate) markers: Vec<Marker>,
+    pub(crate) own_rows: bool,
+    /// A BEGIN has come: only a COMMIT or its like ends it.
+    pub(crate) begun: bool,
+    pub(crate) stamp: Option<Stamp>,
+    /// State of the stamps before this transaction took its own.
+    pub(crate) before: Option<Stamper>,
+    pub(crate) chunks: u32,
+    pub(crate) ended: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupKind {
+    /// No row or statement has come yet.
+    Unknown,
+    /// A client's work.
+    Local,
+    /// Applied work: its marker came first.
+    Applied,
+    /// Nothing to replicate.
+    Skipped,
+}
+
+impl Group {
+    /// A group whose first event has come.
+    pub(crate) fn begin(begun: &GtidEvent, raw: &[u8], checksums: bool) -> Self {
+        Self {
+            gtid: begun.gtid,
+            commit_us: begun.immediate_commit_us,
+            events: raw.to_vec(),
+            checksums,
+            kind: GroupKind::Unknown,
+            markers: Vec::new(),
+            own_rows: false,
+            begun: false,
+            stamp: None,
+            before: None,
+            chunks: 0,
+            ended: false,
+        }
+    }
+
+    /// An error in one of its events.
+    pub(crate) fn error(&self, place: &Place, source: EventError) -> ExtractError {
+        ExtractError::Event { source, gtid: self.gtid.to_string(), place: place.clone() }
+    }
+}
+
+/// What classification reads and writes beside the group.
+pub(crate) struct Reading<'a> {
+    /// The table maps in force.
+    pub(crate) tables: &'a mut Tables,
+    /// Where the stream is.
+    pub(crate) place: &'a Place,
+    /// A longer event halts.
+    pub(crate) len_max: usize,
+}
+
+impl Reading<'_> {
+    pub(crate) fn check_len(
+        &self,
+        group: &Group,
+        event: Event<'_>,
+        table: impl FnOnce() -> String,
+    ) -> Result<(), ExtractError> {
+        let (len, len_max) = (event.body.len(), self.len_max);
+        if len <= len_max {
+            return Ok(());
+        }
+        let event = event.header.kind.name();
+        Err(ExtractError::TooLarge {
+            event,
+            len,
+            len_max,
+            table: table(),
+            gtid: group.gtid.to_string(),
+            place: self.place.clone(),
+        })
+    }
+
+    pub(crate) fn classify(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
+        match event.header.kind {
+            EventKind::TableMap => {
+                self.tables.note(event.body).map_err(|source| group.error(self.place, source))?;
+            }
+            EventKind::WriteRows
+            | EventKind::UpdateRows
+            | EventKind::DeleteRows
+            | EventKind::PartialUpdateRows => self.classify_rows(group, event)?,
+            EventKind::Query => {
+                self.check_len(group, event, || "no one table".into())?;
+                self.classify_statement(group, event)?;
+            }
+            EventKind::Xid => group.ended = true,
+            EventKind::XaPrepare => {
+                return Err(ExtractError::Xa { gtid: group.gtid.to_string(), place: self.place.clone() });
+            }
+            EventKind::RowsQuery => self.check_len(group, event, || "no one table".into())?,
+            other => return Err(group.error(self.place, EventError::UnknownType(other as u8))),
+        }
+        Ok(())
+    }
+
+    fn classify_rows(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
+        let found = RowsEvent::decode(event).and_then(|rows| Ok((rows, self.tables.of(&rows)?.clone())));
+        let (rows, table) = found.map_err(|source| group.error(self.place, source))?;
+        self.check_len(group, event, || table.full_name())?;
+        if Marker::is_marker(&table) && rows.kind != RowsKind::Delete {
+            if group.kind == GroupKind::Local {
+                return Err(ExtractError::MarkerLate {
+                    gtid: group.gtid.to_string(),
+                    place: self.place.clone(),
+                });
+            }
+            for change in rows.changes(&table) {
+                let marker =
+                    change.and_then(|change| change.after.map(|row| Marker::decode(&table, row)).transpose());
+                if let Some(marker) = marker.map_err(|source| group.error(self.place, source))? {
+                    group.markers.retain(|known| known.origin != marker.origin);
+                    group.markers.push(marker);
+                }
+            }
+            if group.kind == GroupKind::Unknown {
+                group.kind = GroupKind::Applied;
+                group.events = Vec::new();
+            }
+        } else if table.schema == marker::SCHEMA {
+            // Concord's own book-keeping.
+        } else if group.kind != GroupKind::Applied {
+            group.kind = GroupKind::Local;
+            group.own_rows = true;
+        }
+        Ok(())
+    }
+
+    fn classify_statement(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
+        let query = QueryEvent::decode(event.body).map_err(|source| group.error(self.place, source))?;
+        let statement = || String::from_utf8_lossy(query.statement).chars().take(120).collect::<String>();
+        match query.classify() {
+            Statement::Begin => group.begun = true,
+            Statement::Savepoint => {}
+            Statement::Commit => group.ended = true,
+            Statement::Rollback if matches!(group.kind, GroupKind::Unknown | GroupKind::Skipped) => {
+                group.ended = true;
+            }
+            Statement::Ddl => {
+                let own = query.schema == marker::SCHEMA || group.gtid.source.tag.as_str() == crate::OWN_TAG;
+                if !own {
+                    group.kind = GroupKind::Local;
+                    group.own_rows = true;
+                } else if !group.begun {
+                    group.kind = GroupKind::Skipped;
+                }
+                // CREATE TABLE … SELECT stands between BEGIN and its rows (seen on 9.7.4).
+                group.ended = !group.begun;
+            }
+            // A temporary table may go in mid-transaction.
+            Statement::Account | Statement::Maintenance if group.begun => {}
+            Statement::Account | Statement::Maintenance => {
+                group.kind = GroupKind::Skipped;
+                group.ended = true;
+            }
+            Statement::Xa => {
+                return Err(ExtractError::Xa { gtid: group.gtid.to_string(), place: self.place.clone() });
+            }
+            Statement::StatementDml => {
+                return Err(ExtractError::StatementDml {
+                    gtid: group.gtid.to_string(),
+                    place: self.place.clone(),
+                    statement: statement(),
+                });
+            }
+            // Rows and ROLLBACK in one group: some of the rows stay and some do not, and nothing says which.
+            Statement::Rollback | Statement::Unknown => {
+                return Err(ExtractError::UnknownStatement {
+                    gtid: group.gtid.to_string(),
+                    place: self.place.clone(),
+                    statement: statement(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
