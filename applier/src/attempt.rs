@@ -16,10 +16,6 @@ use crate::text::RowsText;
 /// A text is sent when it has this many bytes of events.
 const TEXT_LEN: usize = 1 << 20;
 
-/// How often one row is tried both ways before the transaction starts over: a client that inserts and deletes it in
-/// turn cannot hold a lane up for ever.
-const FLIPS_MAX: usize = 20;
-
 /// What an attempt did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -38,7 +34,7 @@ pub(crate) struct Attempt<'a> {
     logs: &'a dyn Logs,
     origin: RegionName,
     marker: MarkerChange,
-    /// Row by row, each change tried both ways: after a surprise.
+    /// Row by row, each after a locking read: after a surprise.
     careful: bool,
     begun: bool,
     text: RowsText,
@@ -119,7 +115,7 @@ impl<'a> Attempt<'a> {
                 } else {
                     self.kept.insert(effect.key);
                 }
-                steps.push(if taken { Step::Put { present } } else { Step::Keep { present } });
+                steps.push(if taken { Step::Put { present } } else { Step::Keep });
             }
         }
         Ok(steps)
@@ -130,9 +126,9 @@ impl<'a> Attempt<'a> {
         // A write has one image at least; the other one stands in where the row is not as its origin had it.
         let Some(stand_in) = before.or(after) else { return Ok(()) };
         match step {
-            Step::Put { present } if self.careful => {
+            Step::Put { .. } if self.careful => {
                 self.flush().await?;
-                self.put_careful(effect, present, before, after).await
+                self.put_careful(effect, before, after).await
             }
             Step::Put { present } => {
                 match (rows_kind(present, after.is_some()), after) {
@@ -145,9 +141,9 @@ impl<'a> Attempt<'a> {
                 }
                 Ok(())
             }
-            Step::Keep { present } => {
+            Step::Keep => {
                 self.flush().await?;
-                self.keep(effect, present, stand_in).await
+                self.keep(effect, stand_in).await
             }
         }
     }
@@ -181,49 +177,35 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// One row, both ways: if it is not there it is inserted, if it is there it is updated. An error undoes only its own
-    /// event (seen), so the transaction goes on.
+    /// One row, by what a locking read finds: its history may be a moment behind a client.
+    ///
+    /// An error is never passed over inside a transaction: on 9.7.4 rows sent before it were seen to be gone afterwards.
     async fn put_careful(
         &mut self,
         effect: &Effect,
-        mut present: bool,
         before: Option<&[u8]>,
         after: Option<&[u8]>,
     ) -> Result<(), SqlFailure> {
         let Some(stand_in) = before.or(after) else { return Ok(()) };
-        for _ in 0..FLIPS_MAX {
-            match (rows_kind(present, after.is_some()), after) {
-                (Some(RowsKind::Update), Some(after)) => self.push(effect, RowsKind::Update, &[after, after]),
-                (Some(RowsKind::Write), Some(after)) => self.push(effect, RowsKind::Write, &[after]),
-                (Some(RowsKind::Delete), _) => self.push(effect, RowsKind::Delete, &[stand_in]),
-                _ => self.push_lock_absent(effect, stand_in),
+        let present = self.session.lock_row(&locking_read(&effect.table, stand_in)?).await?;
+        match (rows_kind(present, after.is_some()), after) {
+            (Some(RowsKind::Update), Some(after)) => {
+                self.push(effect, RowsKind::Update, &[before.unwrap_or(after), after]);
             }
-            match self.flush().await {
-                Err(SqlFailure::Surprise(_)) => present = !present,
-                other => return other,
-            }
+            (Some(RowsKind::Write), Some(after)) => self.push(effect, RowsKind::Write, &[after]),
+            (Some(RowsKind::Delete), _) => self.push(effect, RowsKind::Delete, &[stand_in]),
+            _ => self.push_lock_absent(effect, stand_in),
         }
-        Err(SqlFailure::Locked(format!("a row of {} comes and goes", effect.table.full_name())))
+        self.flush().await
     }
 
     /// Leaves the row as it is, but locks it.
-    async fn keep(&mut self, effect: &Effect, mut present: bool, image: &[u8]) -> Result<(), SqlFailure> {
-        for _ in 0..FLIPS_MAX {
-            if present {
-                let select = locking_read(&effect.table, image)?;
-                if self.session.lock_row(&select).await? {
-                    return Ok(());
-                }
-            } else {
-                self.push_lock_absent(effect, image);
-                match self.flush().await {
-                    Err(SqlFailure::Surprise(_)) => {}
-                    other => return other,
-                }
-            }
-            present = !present;
+    async fn keep(&mut self, effect: &Effect, image: &[u8]) -> Result<(), SqlFailure> {
+        if self.session.lock_row(&locking_read(&effect.table, image)?).await? {
+            return Ok(());
         }
-        Err(SqlFailure::Locked(format!("a row of {} comes and goes", effect.table.full_name())))
+        self.push_lock_absent(effect, image);
+        self.flush().await
     }
 
     /// The second look, with every key locked and the extractor beyond every writer of it: the keys whose history has
@@ -313,7 +295,7 @@ enum Step {
     /// The row becomes as the write says; `present`: it is there now.
     Put { present: bool },
     /// The row stays as it is, and is locked.
-    Keep { present: bool },
+    Keep,
 }
 
 /// `SELECT … FOR UPDATE` of one row by its primary key.

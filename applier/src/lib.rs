@@ -10,7 +10,7 @@
 //! **Invariants.**
 //! - A target transaction changes its marker first and once more before COMMIT; rows and marker commit together or not.
 //! - Every `BINLOG` text stands alone ([`text::RowsText`] builds nothing else), and STRICT mode applies it.
-//! - After any error comes ROLLBACK, but for the row-by-row retries, which rely on an error undoing only its own event.
+//! - After any error comes ROLLBACK, without exception: an error passed over inside a transaction was seen to lose rows.
 //! - When COMMIT is sent, the history of every key of the batch is complete and its row locked.
 //! - A transaction is applied only after everything in its context.
 //! - An origin's claims (its contexts) are told to the index only when everything before them in its log is applied.
