@@ -82,6 +82,9 @@ impl Chain<'_> {
         let cut = || SqlFailure::Halt(format!("record {number} of {} is missing in its log", self.origin));
         let bytes = reader.next().map_err(SqlFailure::Halt)?.ok_or_else(cut)?;
         let record = Record::decode(bytes).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        if record.number != number {
+            return Err(cut());
+        }
         let events = match &record.body {
             Body::Chunk { index, events } if *index as usize == place => events,
             Body::Transaction(body) if body.chunks as usize == place => body.events,

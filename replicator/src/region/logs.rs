@@ -83,9 +83,14 @@ impl LogSet {
 impl Logs for LogSet {
     fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String> {
         let entry = self.logs.get(&origin).ok_or_else(|| format!("region {origin} is not in [mesh]"))?;
-        // A copy may begin later than record 1; whoever has no marker yet begins where it does.
+        // Retention may have taken records that follow the last applied transaction and are no transactions. So whoever
+        // asks for what is gone reads from what is held; a missing transaction is found by its number (`Feed`).
         let from = if from <= RecordNumber(1) { RecordNumber(0) } else { from };
-        Ok(Box::new(Reader(entry.log.read_from(from).map_err(|e| e.to_string())?)))
+        let reader = match entry.log.read_from(from) {
+            Err(log_store::Error::Removed { .. }) => entry.log.read_from(RecordNumber(0)),
+            other => other,
+        };
+        Ok(Box::new(Reader(reader.map_err(|e| e.to_string())?)))
     }
 
     fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String> {
