@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use transaction::binlog::{EventError, Item, RowsKind, Statement, TableMap, Tables, for_each_item};
-use transaction::key::{KeyError, Need};
+use transaction::key::{KeyError, Need, keys_of_change};
 use transaction::record::TransactionBody;
-use transaction::{Context, Hlc, KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId, key_of};
+use transaction::{Context, Hlc, KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId};
 
 /// What one row change does to one key. A primary-key update is two: the old key goes, the new one comes.
 #[derive(Debug, Clone)]
@@ -139,18 +139,7 @@ impl Part {
                     if !(rules.carries)(&table.schema, &table.table) {
                         return Ok(());
                     }
-                    let mut key = |image: Option<&[u8]>| match image
-                        .map(|image| key_of(table, image, rules.weights, &mut scratch))
-                    {
-                        None => Ok(None),
-                        Some(Ok(key)) => Ok(Some(key)),
-                        Some(Err(KeyError::Need(need))) => {
-                            needs.push(need);
-                            Ok(None)
-                        }
-                        Some(Err(other)) => Err(other),
-                    };
-                    let (old, new) = (key(change.before)?, key(change.after)?);
+                    let (old, new) = keys_of_change(table, &change, rules.weights, &mut scratch, &mut needs)?;
                     let mut put = |image: &[u8]| {
                         let start = self.images.len();
                         self.images.extend_from_slice(image);

@@ -179,12 +179,18 @@ impl Lane {
         }
     }
 
-    /// Connects, takes ownership, and sets every feed to where the markers are.
-    async fn open(&mut self) -> Result<(), SqlFailure> {
+    /// A session of ours alone, and the markers as they are once no transaction of an earlier one is in doubt.
+    async fn connect(&self) -> Result<(Session, Vec<tables::Applied>), SqlFailure> {
         let conn = (self.setup.connect)().await?;
         let mut session = Session::open(conn).await?;
         tables::take_ownership(session.conn(), self.setup.owner).await?;
         let markers = tables::applied(session.conn()).await?;
+        Ok((session, markers))
+    }
+
+    /// Connects, takes ownership, and sets every feed to where the markers are.
+    async fn open(&mut self) -> Result<(), SqlFailure> {
+        let (session, markers) = self.connect().await?;
         for origin in &self.setup.origins {
             let Some(marker) = markers.iter().find(|marker| marker.origin == *origin) else { continue };
             let known = self.feeds.get(origin).map(|feed| feed.reach().clone());
@@ -435,14 +441,7 @@ impl Lane {
             if *self.setup.shutdown.borrow() {
                 return Err(Stop::Shutdown);
             }
-            let reopened = async {
-                let conn = (self.setup.connect)().await?;
-                let mut session = Session::open(conn).await?;
-                tables::take_ownership(session.conn(), self.setup.owner).await?;
-                let markers = tables::applied(session.conn()).await?;
-                Ok::<_, SqlFailure>((session, markers))
-            };
-            match reopened.await {
+            match self.connect().await {
                 Ok((session, markers)) => {
                     self.session = Some(session);
                     self.definitions.clear();

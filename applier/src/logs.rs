@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transaction::binlog::{Item, TableMap, Tables, for_each_item};
 use transaction::key::KeyError;
-use transaction::record::{Body, Record, RecordKind};
+use transaction::record::{Body, Record};
 use transaction::{KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId, key_of};
 
 /// The logs of all origins that this region holds.
@@ -90,9 +90,4 @@ impl Search<'_> {
         })
         .map_err(|e| e.to_string())
     }
-}
-
-/// Whether a record ends a transaction: the kinds that take a sequence number.
-pub fn ends_transaction(kind: RecordKind) -> bool {
-    matches!(kind, RecordKind::Transaction | RecordKind::Repair)
 }

@@ -5,7 +5,7 @@ use mysql_async::{Conn, Error, Row};
 use transaction::{Hlc, RecordNumber, RegionName, Sequence};
 
 use crate::shared::Passed;
-use crate::tables::has_tags;
+use crate::tables::{binlog_end, has_tags};
 use crate::text::format_description;
 
 /// What a failed statement asks for.
@@ -160,12 +160,8 @@ impl Session {
     /// The end of the target's binlog: every writer of a row that this session has locked is before it (seen; unlike
     /// `gtid_executed`, which lags the release of the locks).
     pub(crate) async fn binlog_end(&mut self) -> Result<Passed, SqlFailure> {
-        let statement = if self.tags { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" };
-        let row: Option<Row> = self.conn.query_first(statement).await?;
-        let row = row.ok_or_else(|| SqlFailure::Halt("the server has no binary log; set log_bin".into()))?;
-        let file: String = row.get(0).unwrap_or_default();
-        let offset: u64 = row.get(1).unwrap_or_default();
-        Ok(Passed::new(&file, offset))
+        let end = binlog_end(&mut self.conn, self.tags).await?;
+        end.ok_or_else(|| SqlFailure::Halt("the server has no binary log; set log_bin".into()))
     }
 
     /// Changes the marker once more, with the number of row changes sent, and commits.

@@ -4,6 +4,8 @@ use mysql_async::prelude::*;
 use mysql_async::{Conn, Error, Row};
 use transaction::{Hlc, RecordNumber, RegionName, Sequence};
 
+use crate::shared::Passed;
+
 /// GTID tag of Concord's own book-keeping, where the server has tags.
 const OWN_TAG: &str = "_concord";
 
@@ -54,6 +56,14 @@ pub fn has_tags(version: &str) -> bool {
     let mut numbers =
         version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (8, 3)
+}
+
+/// The end of the server's binlog; `None` if it has none. `tags`: see [`has_tags`]; the statement had another name before.
+pub async fn binlog_end(conn: &mut Conn, tags: bool) -> Result<Option<Passed>, Error> {
+    let statement = if tags { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" };
+    let row: Option<Row> = conn.query_first(statement).await?;
+    Ok(row
+        .map(|row| Passed::new(&row.get::<String, _>(0).unwrap_or_default(), row.get(1).unwrap_or_default())))
 }
 
 /// Creates schema and tables where they are missing, and claims the server for `region` of `mesh` if no one has.

@@ -13,11 +13,8 @@
 //!
 //! **Where to start.** [`cli`] for what can be asked, [`config`] for what can be set, [`commands`] for the answers.
 
-// Arguments and keys are described as a whole, also those that no command of this build asks for.
-#[allow(dead_code)]
 mod cli;
 mod commands;
-#[allow(dead_code, unused_imports)]
 mod config;
 mod http;
 mod metrics;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::binlog::{ColumnType, EventError, TableMap, row_values};
+use crate::binlog::{ColumnType, EventError, RowChange, TableMap, row_values};
 
 /// 128-bit hash of a table and a primary key as the server compares it.
 ///
@@ -249,6 +249,26 @@ pub fn key_of(
         scratch[start..start + 4].copy_from_slice(&len.to_le_bytes());
     }
     Ok(KeyHash::of(scratch))
+}
+
+/// The keys of a row change: of the row before, and of the row after. Texts whose weights are missing are added to
+/// `needs`, and their key is `None`: what comes of it then is not to be used.
+pub fn keys_of_change(
+    table: &TableMap,
+    change: &RowChange<'_>,
+    weights: &Weights,
+    scratch: &mut Vec<u8>,
+    needs: &mut Vec<Need>,
+) -> Result<(Option<KeyHash>, Option<KeyHash>), KeyError> {
+    let mut key =
+        |image: Option<&[u8]>| match image.map(|image| key_of(table, image, weights, scratch)).transpose() {
+            Err(KeyError::Need(need)) => {
+                needs.push(need);
+                Ok(None)
+            }
+            found => found,
+        };
+    Ok((key(change.before)?, key(change.after)?))
 }
 
 /// Collation id of `binary`.

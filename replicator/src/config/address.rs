@@ -10,18 +10,6 @@ pub(crate) struct Address {
     port: u16,
 }
 
-impl Address {
-    /// The host, without brackets.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port, never 0.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-}
-
 /// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("address {text:?} {reason}: write host:port, for example eu.example:7400 or [2001:db8::1]:7400")]
@@ -88,7 +76,7 @@ mod tests {
             ("[::1]:7400", "::1", 7400),
         ] {
             let address: Address = text.parse().unwrap();
-            assert_eq!((address.host(), address.port()), (host, port));
+            assert_eq!((address.host.as_str(), address.port), (host, port));
             assert_eq!(address.to_string(), text);
         }
         for bad in [

@@ -18,9 +18,9 @@ use transaction::RegionName;
 pub(crate) use address::Address;
 pub(crate) use error::ConfigError;
 pub(crate) use mesh::{DdlPolicy, Mesh, MeshRegion};
-pub(crate) use mysql::{ConnectError, Mysql, TlsMode, Transport, connect, mysql_options};
+pub(crate) use mysql::{ConnectError, Mysql, TlsMode, Transport, connect};
 pub(crate) use quantity::{ByteSize, HumanDuration};
-pub(crate) use region::{Link, Region, TlsFiles};
+pub(crate) use region::{Link, Region};
 
 /// A whole configuration, parsed and judged.
 #[derive(Debug, Clone, serde::Deserialize)]

@@ -12,13 +12,13 @@ use log_store::Log;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use transaction::binlog::{TableMap, Tables};
+use transaction::binlog::TableMap;
 use transaction::key::Need;
-use transaction::{GtidSet, KeyHash, RegionName};
+use transaction::{GtidSet, RegionName};
 
 use super::board::{Board, ExtractorState};
 use super::clock::now_us;
-use super::rebuild::collect_writes;
+use super::writes::Writes;
 
 /// What the thread needs.
 pub(crate) struct Extraction {
@@ -90,9 +90,7 @@ impl Extraction {
             conn: None,
             carries,
             board: board.clone(),
-            tables: Tables::default(),
-            next_index: 0,
-            writes: Vec::new(),
+            writes: Writes::default(),
             virtual_only: None,
         };
         let mut extractor = Extractor::new(resume, sink);
@@ -263,9 +261,7 @@ struct RegionSink {
     conn: Option<mysql_async::Conn>,
     carries: Carries,
     board: Arc<Board>,
-    tables: Tables,
-    next_index: u32,
-    writes: Vec<(KeyHash, u32, bool)>,
+    writes: Writes,
     /// The last table whose images were found to lack its virtual columns only, and the version of definitions then.
     virtual_only: Option<(u64, Arc<TableMap>)>,
 }
@@ -273,17 +269,15 @@ struct RegionSink {
 impl RegionSink {
     /// Collects the keys that the events write, or the texts whose weights are missing.
     fn walk(&mut self, events: &[u8], checksums: bool) -> Result<Vec<Need>, String> {
-        let Self { tables, next_index, writes, carries, shared, virtual_only, .. } = self;
-        let (mut unknown, version) = (Vec::new(), shared.definitions_version());
-        let needs =
-            collect_writes(events, checksums, tables, next_index, writes, shared, carries, &mut |table| {
-                let verified =
-                    virtual_only.as_ref().filter(|(of, narrow)| *of == version && Arc::ptr_eq(narrow, table));
-                if verified.is_none() && !unknown.iter().any(|known| Arc::ptr_eq(known, table)) {
-                    unknown.push(table.clone());
-                }
-                Ok(())
-            })?;
+        let Self { writes, carries, shared, virtual_only, .. } = self;
+        let (mut unknown, version) = (Vec::<Arc<TableMap>>::new(), shared.definitions_version());
+        let needs = writes.collect(events, checksums, shared, carries, &mut |table| {
+            let verified =
+                virtual_only.as_ref().filter(|(of, narrow)| *of == version && Arc::ptr_eq(narrow, table));
+            if verified.is_none() && !unknown.iter().any(|known| Arc::ptr_eq(known, table)) {
+                unknown.push(table.clone());
+            }
+        })?;
         for table in unknown {
             self.verify_virtual(&table)?;
             self.virtual_only = Some((version, table));
@@ -365,9 +359,7 @@ impl Sink for RegionSink {
             self.learn(needs)?;
         }
         if last {
-            let writes = std::mem::take(&mut self.writes);
-            self.next_index = 0;
-            self.tables.trim();
+            let writes = self.writes.finish();
             self.shared
                 .index
                 .lock()
@@ -378,9 +370,7 @@ impl Sink for RegionSink {
     }
 
     fn forget(&mut self) {
-        self.tables = Tables::default();
-        self.writes.clear();
-        self.next_index = 0;
+        self.writes = Writes::default();
     }
 
     fn append(&mut self, record: &[u8]) -> Result<(), String> {

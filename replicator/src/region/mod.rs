@@ -19,6 +19,7 @@ mod rows;
 pub(crate) mod seeding;
 mod snapshot;
 pub(crate) mod tables;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -335,12 +336,9 @@ impl Region {
         let shared = self.board.shared.clone();
         let began = now_us();
         let mut ask = async |needs| applier::learn(conn, &shared, needs).await.map_err(|e| e.to_string());
-        let done =
-            rebuild::rebuild(&self.board.logs, name, &applied, &self.board.shared, &self.carries, &mut ask)
-                .await
-                .map_err(|e| {
-                    RegionError(format!("the history index cannot be rebuilt from the logs: {e}"))
-                })?;
+        let done = rebuild::rebuild(&self.board.logs, &applied, &self.board.shared, &self.carries, &mut ask)
+            .await
+            .map_err(|e| RegionError(format!("the history index cannot be rebuilt from the logs: {e}")))?;
         tracing::info!(
             "history index rebuilt from {} transactions in {} ms, {} of them unstable",
             done.transactions,

@@ -1,17 +1,16 @@
 //! The history index at start, rebuilt from the logs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use applier::Shared;
 use applier::effect::Carries;
 use conflict::Index;
-use transaction::binlog::{EventError, Item, TableMap, Tables, for_each_item};
-use transaction::key::{KeyError, Need};
+use transaction::key::Need;
 use transaction::record::{Body, Record, RecordKind};
-use transaction::{Hlc, KeyHash, RecordNumber, RegionName, Sequence, key_of};
+use transaction::{Hlc, RecordNumber, RegionName, Sequence};
 
 use super::logs::LogSet;
+use super::writes::Writes;
 
 /// How far each log counts: of the own one everything, of a copy what its marker says is applied.
 pub(crate) type Applied = Vec<(RegionName, Sequence)>;
@@ -30,7 +29,6 @@ pub(crate) struct Rebuilt {
 /// Reads no more of the logs than histories can need; see [`beginnings`].
 pub(crate) async fn rebuild(
     logs: &LogSet,
-    region: RegionName,
     applied: &Applied,
     shared: &Shared,
     carries: &Carries,
@@ -43,17 +41,17 @@ pub(crate) async fn rebuild(
     let beginnings = beginnings(logs, applied, &shared.index.lock())?;
     let mut done = Rebuilt::default();
     for ((origin, until), from) in applied.iter().zip(beginnings) {
-        let mut walk = Walk { tables: Tables::default(), next_index: 0, writes: Vec::new() };
+        let mut writes = Writes::default();
         let log = &logs.get(*origin).log;
         let mut reader = log.read_from(from).map_err(|e| e.to_string())?;
         while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
-            if raw.header.sequence > *until && *origin != region {
+            if raw.header.sequence > *until {
                 break;
             }
             let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
             let (events, last) = match &record.body {
                 Body::Chunk { index: 0, events } => {
-                    walk = Walk { tables: Tables::default(), next_index: 0, writes: Vec::new() };
+                    writes = Writes::default();
                     (*events, None)
                 }
                 Body::Chunk { events, .. } => (*events, None),
@@ -61,19 +59,16 @@ pub(crate) async fn rebuild(
                 _ => continue,
             };
             loop {
-                let needs = walk.take(events, record.event_checksums, shared, carries)?;
+                let needs = writes.collect(events, record.event_checksums, shared, carries, &mut |_| {})?;
                 if needs.is_empty() {
                     break;
                 }
                 ask(needs).await?;
             }
             if let Some(transaction) = last {
-                let writes = std::mem::take(&mut walk.writes);
-                walk.next_index = 0;
-                walk.tables.trim();
                 let mut index = shared.index.lock();
                 index
-                    .insert(*origin, record.sequence, record.hlc, &transaction.context, writes)
+                    .insert(*origin, record.sequence, record.hlc, &transaction.context, writes.finish())
                     .map_err(|e| e.to_string())?;
                 done.transactions += 1;
             }
@@ -166,94 +161,4 @@ fn beginnings(logs: &LogSet, applied: &Applied, index: &Index) -> Result<Vec<Rec
             }
         })
         .collect()
-}
-
-struct Walk {
-    tables: Tables,
-    next_index: u32,
-    writes: Vec<(KeyHash, u32, bool)>,
-}
-
-impl Walk {
-    /// Collects the keys that the events write, or the texts whose weights are missing.
-    fn take(
-        &mut self,
-        events: &[u8],
-        checksums: bool,
-        shared: &Shared,
-        carries: &Carries,
-    ) -> Result<Vec<Need>, String> {
-        let Self { tables, next_index, writes } = self;
-        collect_writes(events, checksums, tables, next_index, writes, shared, carries, &mut |_| Ok(()))
-    }
-}
-
-enum WalkError {
-    Halt(String),
-}
-
-impl From<EventError> for WalkError {
-    fn from(error: EventError) -> Self {
-        Self::Halt(error.to_string())
-    }
-}
-
-/// Appends the writes of carried tables in `events`: key, index, and whether the row lives. If weights are missing, they
-/// are returned, all of them at once, and nothing else has changed. Local DDL makes known definitions stale. `narrow` is
-/// called with each table whose images lack columns.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn collect_writes(
-    events: &[u8],
-    checksums: bool,
-    tables: &mut Tables,
-    next_index: &mut u32,
-    writes: &mut Vec<(KeyHash, u32, bool)>,
-    shared: &Shared,
-    carries: &Carries,
-    narrow: &mut dyn FnMut(&Arc<TableMap>) -> Result<(), String>,
-) -> Result<Vec<Need>, String> {
-    let start = (writes.len(), *next_index);
-    let (mut needs, mut scratch) = (Vec::new(), Vec::new());
-    let weights = shared.weights.read();
-    let walked = for_each_item::<WalkError>(events, checksums, tables, next_index, &mut |item| {
-        let (table, index, change) = match item {
-            Item::Statement(_) => {
-                shared.definitions_changed();
-                return Ok(());
-            }
-            Item::Change { table, index, change, .. } => (table, index, change),
-        };
-        if !carries(&table.schema, &table.table) {
-            return Ok(());
-        }
-        if table.absent().next().is_some() {
-            narrow(table).map_err(WalkError::Halt)?;
-        }
-        let mut key =
-            |image: Option<&[u8]>| match image.map(|image| key_of(table, image, &weights, &mut scratch)) {
-                None => Ok(None),
-                Some(Ok(key)) => Ok(Some(key)),
-                Some(Err(KeyError::Need(need))) => {
-                    needs.push(need);
-                    Ok(None)
-                }
-                Some(Err(other)) => Err(WalkError::Halt(other.to_string())),
-            };
-        let (old, new) = (key(change.before)?, key(change.after)?);
-        if let Some(old) = old.filter(|old| Some(*old) != new) {
-            writes.push((old, index, false));
-        }
-        if let Some(new) = new {
-            writes.push((new, index, true));
-        }
-        Ok(())
-    });
-    if let Err(WalkError::Halt(reason)) = walked {
-        return Err(reason);
-    }
-    if !needs.is_empty() {
-        writes.truncate(start.0);
-        *next_index = start.1;
-    }
-    Ok(needs)
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use applier::Passed;
 use link::Answer;
 use mysql_async::prelude::*;
 use mysql_async::{Conn, Row};
@@ -159,10 +158,9 @@ async fn freeze(conn: &mut Conn, parts: &Parts, peer: RegionName) -> Result<Vec<
         let version: Option<String> =
             lock.query_first("SELECT VERSION()").await.map_err(failed("its version"))?;
         let tags = applier::tables::has_tags(&version.unwrap_or_default());
-        let statement = if tags { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" };
-        let row: Option<Row> = lock.query_first(statement).await.map_err(failed("the end of the binlog"))?;
-        let row = row.ok_or("the giving region has no binary log")?;
-        let end = Passed::new(&row.get::<String, _>(0).unwrap_or_default(), row.get(1).unwrap_or_default());
+        let end =
+            applier::tables::binlog_end(&mut lock, tags).await.map_err(failed("the end of the binlog"))?;
+        let end = end.ok_or("the giving region has no binary log")?;
         let mut passed = parts.board.shared.passed.subscribe();
         let reached = tokio::time::timeout(LOCK_BOUND, passed.wait_for(|passed| passed.reaches(&end))).await;
         match reached {
