@@ -1,46 +1,85 @@
-//! One try at a target transaction: rows and marker, lock, look again, correct in place.
+//! One try at a target transaction: rows and marker, lock, look again, decide what is contested, commit.
+//!
+//! Rows that no unstable write disputes are sent at once as the origin has them, which locks them. Contested rows are
+//! locked first, and decided when the extractor has passed every writer of theirs. A row that turns out to be contested
+//! after it was sent starts the try over with that lesson learnt: under its lock from the start, it cannot move again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use conflict::{Batch as Overlay, LastWriterWins, Presence, Settled, Winner};
-use transaction::binlog::{RowsKind, TableMap, Value, row_values, sql_identifier};
-use transaction::{KeyHash, RegionName};
+use conflict::{Batch as Overlay, Image, Policy, Story, Write};
+use transaction::binlog::{RowsKind, TableMap, row_values};
+use transaction::{Context, KeyHash, RegionName, Sequence, WriteId};
 
-use crate::effect::{Effect, Part, rows_kind};
-use crate::logs::{Logs, read_image};
+use crate::clash;
+use crate::contest::{Contest, Contests, Desired, Gathered, Here, Verdict, images_needed, pair_of, verdict};
+use crate::definitions::Definitions;
+use crate::effect::{Effect, Part, SourceTransaction, rows_kind};
+use crate::found::{Finding, Known};
+use crate::journal::{Entry, Found, Winner};
+use crate::lane::LaneSetup;
+use crate::parts::learn;
+use crate::recall::{Recall, Recalled, recall};
+use crate::relations::Relations;
+use crate::repair::{Repair, statements};
 use crate::session::{MarkerChange, Session, SqlFailure};
-use crate::shared::Shared;
-use crate::text::RowsText;
+use crate::text::{NO_FOREIGN_KEY_CHECKS, RowsText};
 
 /// A text is sent when it has this many bytes of events.
 const TEXT_LEN: usize = 1 << 20;
+
+/// How long the extractor may take to pass what the lane has locked, before the lane lets go and starts over.
+const PASS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What an attempt did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Row changes sent.
     pub(crate) row_changes: u64,
-    /// Writes that met one which their origin had not seen.
+    /// Rows whose writes met without having seen each other.
     pub(crate) conflicts: u64,
     /// Of these, how many the incoming write won.
     pub(crate) won: u64,
 }
 
+/// What earlier tries of the same target transaction found out.
+#[derive(Debug, Default)]
+pub(crate) struct Lessons {
+    /// Rows to lock before they are decided.
+    pub(crate) contested: HashSet<KeyHash>,
+    /// Of these, those that a client wrote between the first look and the lock.
+    pub(crate) raced: HashSet<KeyHash>,
+    /// All of them are.
+    pub(crate) all: bool,
+    /// Unique keys and foreign keys are to be settled.
+    pub(crate) constraints: bool,
+    /// Rows whose merge the server refuses.
+    pub(crate) refused: HashSet<KeyHash>,
+    /// Journal entries written by tries that did not commit.
+    pub(crate) journaled: HashSet<String>,
+}
+
 /// The state of one try; dropped with it.
 pub(crate) struct Attempt<'a> {
-    session: &'a mut Session,
-    shared: &'a Shared,
-    logs: &'a dyn Logs,
+    pub(crate) session: &'a mut Session,
+    pub(crate) definitions: &'a mut Definitions,
+    pub(crate) setup: &'a LaneSetup,
+    pub(crate) relations: Arc<Relations>,
+    lessons: &'a mut Lessons,
     origin: RegionName,
     marker: MarkerChange,
-    /// Row by row, each after a locking read: after a surprise.
-    careful: bool,
+    /// The first write of the batch's first transaction, and what that had seen.
+    first: Write,
+    first_context: Context,
+    /// The last local transaction that the index held when the attempt began.
+    first_look: Sequence,
     begun: bool,
     text: RowsText,
-    /// Keys whose row was left as it is, and only locked.
-    kept: HashSet<KeyHash>,
-    conflicting: HashSet<KeyHash>,
+    contests: Contests,
+    /// Rows that others may refer to, and that go; the server is kept from acting on those others.
+    leaving: Vec<Image>,
+    entries: Vec<Entry>,
     pub(crate) overlay: Overlay,
     pub(crate) tally: Tally,
 }
@@ -48,34 +87,129 @@ pub(crate) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     pub(crate) fn new(
         session: &'a mut Session,
-        shared: &'a Shared,
-        logs: &'a dyn Logs,
+        definitions: &'a mut Definitions,
+        setup: &'a LaneSetup,
         marker: MarkerChange,
-        careful: bool,
+        source: &SourceTransaction,
+        lessons: &'a mut Lessons,
     ) -> Self {
-        let overlay = shared.index.lock().batch();
+        let id = WriteId { hlc: source.hlc, origin: marker.origin, sequence: source.sequence, index: 0 };
+        let first = Write { id, live: true, repair: None };
+        let first_context = source.context.clone();
+        let first_look = setup.shared.passed.borrow().sequence;
+        let overlay = setup.shared.index.lock().batch();
+        let relations = definitions.relations();
         Self {
             session,
-            shared,
-            logs,
+            definitions,
+            setup,
+            relations,
+            lessons,
             origin: marker.origin,
             marker,
-            careful,
+            first,
+            first_context,
+            first_look,
             begun: false,
             text: RowsText::default(),
-            kept: HashSet::new(),
-            conflicting: HashSet::new(),
+            contests: Contests::default(),
+            leaving: Vec::new(),
+            entries: Vec::new(),
             overlay,
             tally: Tally::default(),
         }
     }
 
-    /// Looks up every write of the part, and sends what the folds make of them. May be called for several parts; the
-    /// first transaction of a part goes on with the last one of the previous part if `continued`.
+    /// The first look: which rows of the part are contested. Call it for every part before the first [`Attempt::write`].
+    pub(crate) fn look(&mut self, part: &Part) -> Result<(), SqlFailure> {
+        let mut foreseen = HashSet::new();
+        {
+            let index = self.setup.shared.index.lock();
+            let mut effects = part.effects.iter().peekable();
+            for (place, source) in part.transactions.iter().enumerate() {
+                let mut transaction = self
+                    .overlay
+                    .transaction(
+                        self.origin,
+                        source.sequence,
+                        source.hlc,
+                        &source.context,
+                        &source.repairs,
+                    )
+                    .map_err(halt)?;
+                while let Some(effect) = effects.next_if(|effect| effect.transaction == place) {
+                    let live = part.after(effect).is_some();
+                    let resolution =
+                        transaction.resolve(&index, effect.key, effect.index, live).map_err(halt)?;
+                    if resolution.conflict {
+                        foreseen.insert(effect.key);
+                    }
+                }
+            }
+        }
+        for effect in &part.effects {
+            let known = foreseen.contains(&effect.key);
+            if known || self.lessons.all || self.lessons.contested.contains(&effect.key) {
+                let foreseen = known && !self.lessons.raced.contains(&effect.key);
+                self.contests.add(part, effect, part.write_id(effect, self.origin), foreseen);
+            }
+        }
+        self.lessons.contested.extend(foreseen);
+        Ok(())
+    }
+
+    /// How many rows are known to be contested. If looking at a later part raises it, earlier parts may have missed writes.
+    pub(crate) fn contested(&self) -> usize {
+        self.lessons.contested.len()
+    }
+
+    /// Whose transactions are applied.
+    pub(crate) fn origin(&self) -> RegionName {
+        self.origin
+    }
+
+    /// Waits until the extractor has passed every writer of a row that is locked by now. Returns whether a client has
+    /// written anything since the attempt began.
+    pub(crate) async fn pass(&mut self) -> Result<bool, SqlFailure> {
+        let end = self.session.binlog_end().await?;
+        let mut passed = self.setup.shared.passed.subscribe();
+        let reached =
+            tokio::time::timeout(PASS_TIMEOUT, passed.wait_for(|passed| passed.reaches(&end))).await;
+        match reached {
+            Ok(Ok(passed)) => Ok(passed.sequence != self.first_look),
+            _ => Err(SqlFailure::Locked("the extractor is behind; the locks are let go".into())),
+        }
+    }
+
+    /// Begins the transaction with the locks on all contested rows, if there are any.
+    pub(crate) async fn lock(&mut self) -> Result<(), SqlFailure> {
+        if self.contests.is_empty() {
+            return Ok(());
+        }
+        self.begun = true;
+        // Also the gap of a row that is not there is to be locked.
+        self.session.begin(&self.marker, true, None).await?;
+        let rows: Vec<(&Arc<TableMap>, &[u8])> = self
+            .contests
+            .all
+            .iter()
+            .filter_map(|contest| contest.stand_in())
+            .map(|image| (&image.table, image.bytes.as_slice()))
+            .collect();
+        let there = self.session.lock_rows(&rows).await?;
+        for (contest, present) in self.contests.all.iter_mut().zip(there) {
+            contest.present = present;
+        }
+        Ok(())
+    }
+
+    /// Sends what no one contests.
     pub(crate) async fn write(&mut self, part: &Part) -> Result<(), SqlFailure> {
-        let steps = self.resolve(part)?;
-        for (effect, step) in part.effects.iter().zip(steps) {
-            self.step(part, effect, step).await?;
+        for effect in &part.effects {
+            if self.contests.contains(effect.key) {
+                continue;
+            }
+            self.push_effect(part, effect)?;
             if self.text.len() >= TEXT_LEN {
                 self.flush().await?;
             }
@@ -83,80 +217,19 @@ impl<'a> Attempt<'a> {
         self.flush().await
     }
 
-    /// The first look: what each write makes of its row.
-    fn resolve(&mut self, part: &Part) -> Result<Vec<Step>, SqlFailure> {
-        let halt = |e: conflict::Error| SqlFailure::Halt(e.to_string());
-        let index = self.shared.index.lock();
-        let mut steps = Vec::with_capacity(part.effects.len());
-        let mut effects = part.effects.iter().peekable();
-        for (place, source) in part.transactions.iter().enumerate() {
-            let mut transaction = self
-                .overlay
-                .transaction(self.origin, source.sequence, source.hlc, &source.context)
-                .map_err(halt)?;
-            while let Some(effect) = effects.next_if(|effect| effect.transaction == place) {
-                let live = part.after(effect).is_some();
-                let resolution = transaction
-                    .resolve(&index, &LastWriterWins, effect.key, effect.index, live)
-                    .map_err(halt)?;
-                let present = match resolution.row_before {
-                    Presence::Present => true,
-                    Presence::Absent => false,
-                    Presence::Unknown => part.before(effect).is_some(),
-                };
-                let taken = resolution.winner == Winner::Incoming;
-                if resolution.conflict {
-                    self.tally.conflicts += 1;
-                    self.tally.won += u64::from(taken);
-                    self.conflicting.insert(effect.key);
-                }
-                if taken {
-                    self.kept.remove(&effect.key);
-                } else {
-                    self.kept.insert(effect.key);
-                }
-                steps.push(if taken { Step::Put { present } } else { Step::Keep });
-            }
-        }
-        Ok(steps)
-    }
-
-    async fn step(&mut self, part: &Part, effect: &Effect, step: Step) -> Result<(), SqlFailure> {
+    fn push_effect(&mut self, part: &Part, effect: &Effect) -> Result<(), SqlFailure> {
         let (before, after) = (part.before(effect), part.after(effect));
-        // A write has one image at least; the other one stands in where the row is not as its origin had it.
-        let Some(stand_in) = before.or(after) else { return Ok(()) };
-        match step {
-            Step::Put { .. } if self.careful => {
-                self.flush().await?;
-                self.put_careful(effect, before, after).await
-            }
-            Step::Put { present } => {
-                match (rows_kind(present, after.is_some()), after) {
-                    (Some(RowsKind::Update), Some(after)) => {
-                        self.push(effect, RowsKind::Update, &[before.unwrap_or(after), after]);
-                    }
-                    (Some(RowsKind::Write), Some(after)) => self.push(effect, RowsKind::Write, &[after]),
-                    (Some(RowsKind::Delete), _) => self.push(effect, RowsKind::Delete, &[stand_in]),
-                    _ => self.push_lock_absent(effect, stand_in),
-                }
-                Ok(())
-            }
-            Step::Keep => {
-                self.flush().await?;
-                self.keep(effect, stand_in).await
-            }
+        let mut flags = effect.flags;
+        if let Some(before) = before
+            && leaves(&self.relations, &effect.table, before, after)?
+        {
+            flags |= NO_FOREIGN_KEY_CHECKS;
+            self.leaving.push(Image { table: effect.table.clone(), bytes: before.to_vec() });
         }
-    }
-
-    fn push(&mut self, effect: &Effect, kind: RowsKind, images: &[&[u8]]) {
-        self.text.push(&effect.table, kind, effect.flags, effect.timestamp, images);
-    }
-
-    /// An insert and a delete of a key that has no row lock exactly that key (a locking read locks nothing under READ
-    /// COMMITTED, seen).
-    fn push_lock_absent(&mut self, effect: &Effect, image: &[u8]) {
-        self.push(effect, RowsKind::Write, &[image]);
-        self.push(effect, RowsKind::Delete, &[image]);
+        let Some(kind) = rows_kind(before.is_some(), after.is_some()) else { return Ok(()) };
+        let images: Vec<&[u8]> = before.into_iter().chain(after).collect();
+        self.text.push(&effect.table, kind, flags, effect.timestamp, &images);
+        Ok(())
     }
 
     /// Sends what was collected; the first text of the attempt begins the transaction and changes the marker.
@@ -169,7 +242,7 @@ impl<'a> Attempt<'a> {
         };
         if !self.begun {
             self.begun = true;
-            self.session.begin(&self.marker, statement.as_deref()).await?;
+            self.session.begin(&self.marker, false, statement.as_deref()).await?;
         } else if let Some(statement) = statement {
             self.session.send(&statement).await?;
         }
@@ -177,141 +250,564 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// One row, by what a locking read finds: its history may be a moment behind a client.
-    ///
-    /// An error is never passed over inside a transaction: on 9.7.4 rows sent before it were seen to be gone afterwards.
-    async fn put_careful(
-        &mut self,
-        effect: &Effect,
-        before: Option<&[u8]>,
-        after: Option<&[u8]>,
-    ) -> Result<(), SqlFailure> {
-        let Some(stand_in) = before.or(after) else { return Ok(()) };
-        let present = self.session.lock_row(&locking_read(&effect.table, stand_in)?).await?;
-        match (rows_kind(present, after.is_some()), after) {
-            (Some(RowsKind::Update), Some(after)) => {
-                self.push(effect, RowsKind::Update, &[before.unwrap_or(after), after]);
+    /// Makes sure that no row is left that refers to one that went: the server was kept from acting on it.
+    pub(crate) async fn look_for_children(&mut self) -> Result<(), SqlFailure> {
+        for parent in std::mem::take(&mut self.leaving) {
+            let relations = self.relations.clone();
+            let Some(related) = relations.of(&parent.table.schema, &parent.table.table) else { continue };
+            for key in &related.children {
+                let Some(child) = self.layout(&key.child).await? else { continue };
+                let found =
+                    self.session.children(key, &child, &parent.table, &parent.bytes, usize::MAX - 1).await?;
+                if !found.is_empty() {
+                    return Err(self.learn_constraints("a row that refers to one deleted elsewhere"));
+                }
             }
-            (Some(RowsKind::Write), Some(after)) => self.push(effect, RowsKind::Write, &[after]),
-            (Some(RowsKind::Delete), _) => self.push(effect, RowsKind::Delete, &[stand_in]),
-            _ => self.push_lock_absent(effect, stand_in),
         }
-        self.flush().await
+        Ok(())
     }
 
-    /// Leaves the row as it is, but locks it.
-    async fn keep(&mut self, effect: &Effect, image: &[u8]) -> Result<(), SqlFailure> {
-        if self.session.lock_row(&locking_read(&effect.table, image)?).await? {
-            return Ok(());
+    /// The layout of a carried table; `None` if it is not carried.
+    pub(crate) async fn layout(
+        &mut self,
+        (schema, table): &(String, String),
+    ) -> Result<Option<Arc<TableMap>>, SqlFailure> {
+        if !(self.setup.carries)(schema, table) {
+            return Ok(None);
         }
-        self.push_lock_absent(effect, image);
-        self.flush().await
+        self.definitions.layout(self.session.conn(), &self.setup.shared, schema, table).await
     }
 
-    /// The second look, with every key locked and the extractor beyond every writer of it: the keys whose history has
-    /// grown since the first look, and what they must become.
-    pub(crate) fn look_again(&mut self) -> HashMap<KeyHash, Settled> {
-        let index = self.shared.index.lock();
-        let keys: Vec<KeyHash> = self.overlay.keys().collect();
-        let mut grown = HashMap::new();
+    fn learn_constraints(&mut self, reason: &str) -> SqlFailure {
+        self.lessons.all = true;
+        self.lessons.constraints = true;
+        SqlFailure::Contested(reason.to_owned())
+    }
+
+    /// The second look, with every key locked and the extractor beyond every writer of it. A row that was sent and is
+    /// contested after all is decided by the next try, which locks it first.
+    pub(crate) fn look_again(&mut self) -> Result<(), SqlFailure> {
+        let index = self.setup.shared.index.lock();
+        let keys: Vec<KeyHash> = self.overlay.keys().filter(|key| !self.contests.contains(*key)).collect();
+        let before = self.lessons.contested.len();
         for key in keys {
-            if let Some(settled) = self.overlay.look_again(&index, &LastWriterWins, key) {
-                if settled.conflict && self.conflicting.insert(key) {
-                    self.tally.conflicts += 1;
-                    self.tally.won += u64::from(settled.from_batch);
-                }
-                grown.insert(key, settled);
+            if self.overlay.look_again(&index, key) == Some(true) {
+                self.lessons.contested.insert(key);
+                self.lessons.raced.insert(key);
             }
         }
-        grown
+        match self.lessons.contested.len() - before {
+            0 => Ok(()),
+            rows => Err(SqlFailure::Contested(format!("clients wrote {rows} of its rows meanwhile"))),
+        }
     }
 
-    /// Puts the rows of `grown` right, in the same transaction. `part` is where their writes are; call it for each part,
-    /// newest first, until `grown` is empty.
-    pub(crate) async fn correct(
+    /// Decides the contested rows, each under its lock and with its whole history, and makes them what they become.
+    pub(crate) async fn settle(&mut self, sources: &[SourceTransaction]) -> Result<(), SqlFailure> {
+        let contests = std::mem::take(&mut self.contests);
+        let stories: Vec<(Option<Story>, Option<Story>)> = {
+            let index = self.setup.shared.index.lock();
+            contests
+                .all
+                .iter()
+                .map(|contest| (self.overlay.story(&index, contest.key), index.story(contest.key)))
+                .collect()
+        };
+        let mut desired = Vec::with_capacity(contests.all.len());
+        for (contest, (story, existing)) in contests.all.iter().zip(stories) {
+            let story = story.ok_or_else(|| {
+                SqlFailure::Halt("a row of the batch has no history: a bug, please report it".into())
+            })?;
+            if let Some(row) = self.decide(contest, &story, existing.as_ref(), sources).await? {
+                desired.push(row);
+            }
+        }
+        self.contests = contests;
+        // What turned up for these keys meanwhile is decided with them.
+        if self.lessons.constraints {
+            let entries = clash::settle_constraints(self, &mut desired, sources).await?;
+            self.entries.extend(entries);
+        }
+        self.put(&desired).await?;
+        self.repair(&desired).await
+    }
+
+    /// What one contested row is, and what it becomes.
+    async fn decide(
         &mut self,
-        part: &Part,
-        grown: &mut HashMap<KeyHash, Settled>,
-    ) -> Result<(), SqlFailure> {
-        for effect in part.effects.iter().rev() {
-            let Some(settled) = grown.remove(&effect.key) else { continue };
-            if settled.from_batch {
-                // The last write of a key is what the row has now; a newer local write cannot make an older one of the
-                // batch win, nor one that was kept out win after all.
-                if self.kept.contains(&effect.key) || part.write_id(effect, self.origin) != settled.taken.id {
-                    return Err(SqlFailure::Locked("the fold of a row changed under its lock".into()));
-                }
-                continue;
+        contest: &Contest,
+        story: &Story,
+        existing: Option<&Story>,
+        sources: &[SourceTransaction],
+    ) -> Result<Option<Desired>, SqlFailure> {
+        let Some(stand_in) = contest.stand_in().cloned() else { return Ok(None) };
+        let table_policy = (self.setup.policies)(&contest.table.schema, &contest.table.table);
+        let policy: &dyn Policy = table_policy.policy.as_ref();
+        let shadow = table_policy.detect_only || self.setup.detect_only.contains(&self.origin);
+        let pair = pair_of(story);
+
+        let mut images = Gathered::of(&contest.writes);
+        let mut needed = images_needed(policy, story);
+        needed.extend(existing.map(|existing| images_needed(policy, existing)).unwrap_or_default());
+        for id in needed {
+            self.gather(&mut images, id, contest.key).await?;
+        }
+
+        let newest_own = story.writes.iter().rposition(|chapter| chapter.from_batch).unwrap_or_default();
+        let decided = if shadow {
+            Verdict::As(newest_own)
+        } else {
+            verdict(policy, story, &images).map_err(SqlFailure::Halt)?
+        };
+        let (mut folded, mut merged, mut winner) = (None, false, Winner::Merged);
+        match decided {
+            Verdict::As(place) => {
+                folded = self.image_of(&mut images, story, place, contest.key).await?;
+                winner = if story.writes[place].from_batch { Winner::Incoming } else { Winner::Existing };
             }
-            if self.kept.contains(&effect.key) {
-                continue;
+            Verdict::Merged { fallback, .. } if self.lessons.refused.contains(&contest.key) => {
+                folded = self.image_of(&mut images, story, fallback, contest.key).await?;
+                winner = if story.writes[fallback].from_batch { Winner::Incoming } else { Winner::Existing };
             }
-            let weights = self.shared.weights.read();
-            let image = if settled.taken.live {
-                match read_image(self.logs, &weights, &settled.taken.id, effect.key)
-                    .map_err(SqlFailure::Halt)?
-                {
-                    Some(image) => Some(image),
-                    // Read from the binlog, not yet durable in the log: it is in a moment.
-                    None => return Err(SqlFailure::Locked("the newer write is not durable yet".into())),
-                }
-            } else {
-                None
+            Verdict::Merged { image, .. } => {
+                folded = Some(image);
+                merged = true;
+            }
+            Verdict::Halt => winner = Winner::Halted,
+        }
+
+        if let Some(pair) = pair {
+            self.tally.conflicts += 1;
+            self.tally.won += u64::from(winner == Winner::Incoming);
+            let (incoming, existing) = (story.writes[pair.incoming].write, story.writes[pair.existing].write);
+            let known_incoming = self.known(&mut images, &incoming, contest.key, sources).await?;
+            let known_existing = self.known(&mut images, &existing, contest.key, sources).await?;
+            let finding = Finding {
+                region: self.setup.region,
+                found_us: (self.setup.now_us)(),
+                row: &stand_in,
+                constraint: None,
+                found: if contest.foreseen { Found::FirstLook } else { Found::UnderLock },
+                policy: policy.rule(),
+                incoming: (&incoming, &known_incoming),
+                existing: (&existing, &known_existing),
+                winner,
+                result: folded.as_ref(),
+                repairs: 0,
+                detect_only: shadow,
             };
-            drop(weights);
-            let own = part.after(effect);
-            match (own, image) {
-                // The row is found by its key, and images of two layouts must not share an event: so the newer image stands
-                // in for the row as it is.
-                (Some(_), Some((table, image))) => {
-                    self.text.push(&table, RowsKind::Update, 0, effect.timestamp, &[&image, &image]);
+            self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
+        }
+        if winner == Winner::Halted {
+            self.write_journal()?;
+            return Err(SqlFailure::Halt(format!(
+                "table {} has policy halt, and a row of it was written in two regions at once: see `concord conflicts \
+                 list --table {}`",
+                contest.table.full_name(),
+                contest.table.full_name()
+            )));
+        }
+
+        let here = self.here(contest, existing, pair.is_some(), policy, &mut images).await?;
+        Ok(Some(Desired {
+            key: contest.key,
+            table: contest.table.clone(),
+            flags: contest.flags,
+            timestamp: contest.timestamp,
+            stand_in,
+            here,
+            wanted: folded.clone(),
+            folded,
+            newest: story.newest().copied(),
+            after: story.newest().and_then(Write::place_after),
+            merged,
+        }))
+    }
+
+    /// The row as it is now. With a conflict, as the fold of what is here says; without one, as the first write of the
+    /// batch found it, since its writer had seen all that is here (SEMANTICS.md).
+    async fn here(
+        &mut self,
+        contest: &Contest,
+        existing: Option<&Story>,
+        conflict: bool,
+        policy: &dyn Policy,
+        images: &mut Gathered,
+    ) -> Result<Here, SqlFailure> {
+        if !contest.present {
+            return Ok(Here::Absent);
+        }
+        let known = match existing.filter(|_| conflict) {
+            None => contest.writes.first().and_then(|own| own.before.clone()),
+            Some(existing) => match verdict(policy, existing, images).map_err(SqlFailure::Halt)? {
+                Verdict::As(place) => self.image_of(images, existing, place, contest.key).await?,
+                Verdict::Merged { image, fallback } => {
+                    let fallback = self.image_of(images, existing, fallback, contest.key).await?;
+                    return Ok(Here::OneOf([Some(image), fallback].into_iter().flatten().collect()));
                 }
-                (None, Some((table, image))) => {
-                    self.text.push(&table, RowsKind::Write, 0, effect.timestamp, &[&image])
-                }
-                (Some(own), None) => {
-                    self.text.push(&effect.table, RowsKind::Delete, 0, effect.timestamp, &[own])
-                }
-                (None, None) => {}
+                Verdict::Halt => None,
+            },
+        };
+        // A row that is there against what its history says is none that Concord or a client wrote into the binlog.
+        Ok(known.map_or(Here::OneOf(Vec::new()), Here::Known))
+    }
+
+    /// The row as one write of a story left it.
+    async fn image_of(
+        &mut self,
+        images: &mut Gathered,
+        story: &Story,
+        place: usize,
+        key: KeyHash,
+    ) -> Result<Option<Image>, SqlFailure> {
+        let write = &story.writes[place].write;
+        if !write.live {
+            return Ok(None);
+        }
+        self.gather(images, write.id, key).await?;
+        conflict::Images::after(images, &write.id).cloned().map(Some).ok_or_else(|| {
+            SqlFailure::Halt(format!(
+                "transaction {} of {} holds no image of the row that it left",
+                write.id.sequence, write.id.origin
+            ))
+        })
+    }
+
+    async fn gather(&mut self, images: &mut Gathered, id: WriteId, key: KeyHash) -> Result<(), SqlFailure> {
+        if !images.has(&id) {
+            let recalled = self.recall(id, key).await?;
+            images.put(id, recalled.before, recalled.after);
+        }
+        Ok(())
+    }
+
+    /// Reads a write back from the logs, as soon as it is durable there.
+    pub(crate) async fn recall(&mut self, id: WriteId, key: KeyHash) -> Result<Recalled, SqlFailure> {
+        const TRIES: usize = 1000;
+        for _ in 0..TRIES {
+            let recalled = recall(self.setup.logs.as_ref(), &self.setup.shared.weights.read(), &id, key);
+            match recalled {
+                Ok(recalled) => return Ok(recalled),
+                Err(Recall::Needs(needs)) => learn(self.session.conn(), &self.setup.shared, needs).await?,
+                // Read from the binlog and not yet synced: a matter of milliseconds.
+                Err(Recall::NotDurable) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
+                Err(Recall::Halt(reason)) => return Err(SqlFailure::Halt(reason)),
             }
-            self.kept.insert(effect.key);
+        }
+        Err(SqlFailure::Locked("a newer write is not durable yet".into()))
+    }
+
+    /// What the journal tells of a write.
+    pub(crate) async fn known(
+        &mut self,
+        images: &mut Gathered,
+        write: &Write,
+        key: KeyHash,
+        sources: &[SourceTransaction],
+    ) -> Result<Known, SqlFailure> {
+        let source = sources.iter().find(|source| source.sequence == write.id.sequence);
+        if write.id.origin == self.origin
+            && let Some(source) = source
+            && images.has(&write.id)
+        {
+            return Ok(Known {
+                before: conflict::Images::before(images, &write.id).cloned(),
+                after: conflict::Images::after(images, &write.id).cloned(),
+                context: source.context.clone(),
+                gtid: source.gtid.to_string(),
+                commit_us: source.commit_us,
+            });
+        }
+        let Recalled { before, after, context, gtid, commit_us } = self.recall(write.id, key).await?;
+        Ok(Known { before, after, context, gtid: gtid.to_string(), commit_us })
+    }
+
+    /// Makes the rows what they become. Deletes come first, and rows with further unique keys are taken out before
+    /// they are put back where keys are settled, so that no order of theirs can clash.
+    async fn put(&mut self, desired: &[Desired]) -> Result<(), SqlFailure> {
+        let mut later: Vec<(&Desired, &Image, bool)> = Vec::new();
+        for row in desired {
+            match self.change_of(row) {
+                Change::Nothing => {}
+                Change::Out => {
+                    let flags = self.flags_of(row, &row.stand_in.bytes, None)?;
+                    self.push_out(row, flags);
+                }
+                // In between, no one may take the row for gone.
+                Change::OutAndIn(wanted) => {
+                    self.push_out(row, row.flags | NO_FOREIGN_KEY_CHECKS);
+                    later.push((row, wanted, false));
+                }
+                Change::In(wanted) => later.push((row, wanted, false)),
+                Change::Update(wanted) => later.push((row, wanted, true)),
+            }
+        }
+        later.sort_by_key(|(_, _, present)| !present);
+        for (row, wanted, present) in later {
+            if row.merged {
+                self.flush().await?;
+            }
+            if present {
+                // The server finds the row by its key; two layouts must not share an event.
+                let before = match &row.here {
+                    Here::Known(here) if here.table == wanted.table => here,
+                    _ => wanted,
+                };
+                let flags = self.flags_of(row, &before.bytes, Some(&wanted.bytes))?;
+                let images: [&[u8]; 2] = [&before.bytes, &wanted.bytes];
+                self.text.push(&wanted.table, RowsKind::Update, flags, row.timestamp, &images);
+            } else {
+                let flags = row.flags | if self.lessons.constraints { NO_FOREIGN_KEY_CHECKS } else { 0 };
+                self.text.push(&wanted.table, RowsKind::Write, flags, row.timestamp, &[&wanted.bytes]);
+            }
+            if row.merged {
+                let key = row.key;
+                let sent = self.flush().await;
+                sent.map_err(|failure| self.refused(key, failure))?;
+            } else if self.text.len() >= TEXT_LEN {
+                self.flush().await?;
+            }
         }
         self.flush().await
     }
 
-    pub(crate) fn session(&mut self) -> &mut Session {
-        self.session
+    /// How a row gets from what it is to what it becomes, such that the number of changes logged is certain: a change that
+    /// leaves the row as it is would log nothing.
+    fn change_of<'r>(&self, row: &'r Desired) -> Change<'r> {
+        let Some(wanted) = &row.wanted else {
+            return if row.here == Here::Absent { Change::Nothing } else { Change::Out };
+        };
+        let (schema, table) = (&row.table.schema, &row.table.table);
+        let has_unique = self.relations.of(schema, table).is_some_and(|related| !related.unique.is_empty());
+        let takes_out = self.lessons.constraints && has_unique;
+        match &row.here {
+            Here::Absent => Change::In(wanted),
+            Here::Known(here) if here == wanted => Change::Nothing,
+            Here::Known(_) if !takes_out => Change::Update(wanted),
+            Here::OneOf(images) if !takes_out && !images.is_empty() && !images.contains(wanted) => {
+                Change::Update(wanted)
+            }
+            Here::Known(_) | Here::OneOf(_) => Change::OutAndIn(wanted),
+        }
     }
 
-    /// Changes the marker once more and commits.
-    pub(crate) async fn commit(&mut self) -> Result<(), SqlFailure> {
-        self.session.commit(&self.marker, self.tally.row_changes).await
+    fn push_out(&mut self, row: &Desired, flags: u16) {
+        let image = row.stand_in.bytes.as_slice();
+        self.text.push(&row.stand_in.table, RowsKind::Delete, flags, row.timestamp, &[image]);
+    }
+
+    /// Flags for a change of a row. The server is kept from acting on rows that refer to it: those are looked for.
+    fn flags_of(&mut self, row: &Desired, before: &[u8], after: Option<&[u8]>) -> Result<u16, SqlFailure> {
+        if self.lessons.constraints {
+            return Ok(row.flags | NO_FOREIGN_KEY_CHECKS);
+        }
+        if leaves(&self.relations, &row.stand_in.table, before, after)? {
+            let image = match &row.here {
+                Here::Known(image) => image.clone(),
+                _ => row.stand_in.clone(),
+            };
+            self.leaving.push(image);
+            return Ok(row.flags | NO_FOREIGN_KEY_CHECKS);
+        }
+        Ok(row.flags)
+    }
+
+    /// Sends the repairs, for the extractor to find.
+    async fn repair(&mut self, desired: &[Desired]) -> Result<(), SqlFailure> {
+        let mut repairs = Vec::new();
+        for row in desired {
+            repairs.extend(Repair::of(row)?);
+        }
+        for statement in statements(&repairs) {
+            self.session.send(&statement).await?;
+        }
+        Ok(())
+    }
+
+    /// A row that no write of the batch is about, locked by now, as it is. `image` has its primary key.
+    pub(crate) async fn outsider(&mut self, key: KeyHash, image: Image) -> Result<Desired, SqlFailure> {
+        // Whoever wrote it last may have committed a moment ago.
+        self.pass().await?;
+        let story = self.setup.shared.index.lock().story(key);
+        let Some(story) = story.filter(|story| self.counts(story)) else {
+            // It counts as older than any other.
+            return Ok(Desired {
+                key,
+                table: image.table.clone(),
+                flags: 0,
+                timestamp: 0,
+                here: Here::OneOf(Vec::new()),
+                folded: Some(image.clone()),
+                wanted: Some(image.clone()),
+                stand_in: image,
+                newest: None,
+                after: self.first.place_after(),
+                merged: false,
+            });
+        };
+        let policy = (self.setup.policies)(&image.table.schema, &image.table.table).policy;
+        let mut images = Gathered::default();
+        for id in images_needed(policy.as_ref(), &story) {
+            self.gather(&mut images, id, key).await?;
+        }
+        let (now, here) = match verdict(policy.as_ref(), &story, &images).map_err(SqlFailure::Halt)? {
+            Verdict::As(place) => {
+                let now = self.image_of(&mut images, &story, place, key).await?;
+                (now.clone(), now.map_or(Here::OneOf(Vec::new()), Here::Known))
+            }
+            Verdict::Merged { image, fallback } => {
+                let fallback = self.image_of(&mut images, &story, fallback, key).await?;
+                (Some(image.clone()), Here::OneOf([Some(image), fallback].into_iter().flatten().collect()))
+            }
+            Verdict::Halt => (None, Here::OneOf(Vec::new())),
+        };
+        let now = now.unwrap_or(image);
+        Ok(Desired {
+            key,
+            table: now.table.clone(),
+            flags: 0,
+            timestamp: 0,
+            here,
+            folded: Some(now.clone()),
+            wanted: Some(now.clone()),
+            stand_in: now,
+            newest: story.newest().copied(),
+            after: story.newest().and_then(Write::place_after),
+            merged: false,
+        })
+    }
+
+    /// Whether a row's newest write tells how old the row is: if the batch's first transaction has seen all of its history, what
+    /// came later may have been pruned.
+    fn counts(&self, story: &Story) -> bool {
+        let first = &self.first.id;
+        story.writes.iter().any(|chapter| {
+            let id = &chapter.write.id;
+            chapter.from_batch
+                || if id.origin == first.origin {
+                    id.sequence >= first.sequence
+                } else {
+                    !self.first_context.covers(id.origin, id.sequence)
+                }
+        })
+    }
+
+    /// A row that is not there and that no write of the batch is about. `image` has its primary key.
+    pub(crate) async fn outsider_absent(
+        &mut self,
+        key: KeyHash,
+        image: Image,
+    ) -> Result<Desired, SqlFailure> {
+        self.pass().await?;
+        let story = self.setup.shared.index.lock().story(key).filter(|story| self.counts(story));
+        let newest = story.and_then(|story| story.newest().copied());
+        Ok(Desired {
+            key,
+            table: image.table.clone(),
+            flags: 0,
+            timestamp: 0,
+            stand_in: image,
+            here: Here::Absent,
+            folded: None,
+            wanted: None,
+            newest,
+            after: newest.as_ref().or(Some(&self.first)).and_then(Write::place_after),
+            merged: false,
+        })
+    }
+
+    /// A row that is gone, as its fold last had it, and whether that is a merge. `None` if that cannot be told, since what its
+    /// history says may not be the newest.
+    pub(crate) async fn ghost(&mut self, key: KeyHash) -> Result<Option<(Image, bool)>, SqlFailure> {
+        let story = self.overlay.story(&self.setup.shared.index.lock(), key);
+        let Some(mut story) = story.filter(|story| self.counts(story)) else { return Ok(None) };
+        let contest = self.contests.all.iter().find(|contest| contest.key == key);
+        let mut images = Gathered::of(contest.map_or(&[][..], |contest| &contest.writes));
+        let Some(first) = story.writes.get(story.start) else { return Ok(None) };
+        let first = first.write.id;
+        self.gather(&mut images, first, key).await?;
+        let Some(table) = images.table(&first) else { return Ok(None) };
+        let policy = (self.setup.policies)(&table.schema, &table.table).policy;
+        for id in images_needed(policy.as_ref(), &story) {
+            self.gather(&mut images, id, key).await?;
+        }
+        while story.writes.len() > story.start + 1 {
+            story.writes.pop();
+            match verdict(policy.as_ref(), &story, &images).map_err(SqlFailure::Halt)? {
+                Verdict::As(place) => {
+                    if let Some(image) = self.image_of(&mut images, &story, place, key).await? {
+                        return Ok(Some((image, false)));
+                    }
+                }
+                Verdict::Merged { fallback, .. } if self.lessons.refused.contains(&key) => {
+                    let image = self.image_of(&mut images, &story, fallback, key).await?;
+                    return Ok(image.map(|image| (image, false)));
+                }
+                Verdict::Merged { image, .. } => return Ok(Some((image, true))),
+                Verdict::Halt => return Ok(None),
+            }
+        }
+        Ok(conflict::Images::before(&images, &first).cloned().map(|image| (image, false)))
+    }
+
+    /// A merge that the server refuses is replaced by the newest whole image at the next try.
+    fn refused(&mut self, key: KeyHash, failure: SqlFailure) -> SqlFailure {
+        match failure {
+            SqlFailure::Check(reason) => {
+                self.lessons.refused.insert(key);
+                SqlFailure::Contested(reason)
+            }
+            other => other,
+        }
+    }
+
+    /// Puts the journal's entries and the repairs down, changes the marker once more, and commits.
+    pub(crate) async fn commit(&mut self) -> Result<Vec<String>, SqlFailure> {
+        self.write_journal()?;
+        self.session.commit(&self.marker, self.tally.row_changes).await?;
+        Ok(self.entries.drain(..).map(|entry| entry.id).collect())
+    }
+
+    fn write_journal(&mut self) -> Result<(), SqlFailure> {
+        if !self.entries.is_empty() {
+            self.setup.journal.write(&self.entries).map_err(SqlFailure::Halt)?;
+            self.lessons.journaled.extend(self.entries.iter().map(|entry| entry.id.clone()));
+        }
+        Ok(())
     }
 }
 
-/// What one write makes of its row.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    /// The row becomes as the write says; `present`: it is there now.
-    Put { present: bool },
-    /// The row stays as it is, and is locked.
-    Keep,
+/// How a row gets from what it is to what it becomes.
+enum Change<'r> {
+    Nothing,
+    /// It goes.
+    Out,
+    /// It comes.
+    In(&'r Image),
+    /// It is there and changes for certain.
+    Update(&'r Image),
+    /// It goes and comes again: two changes, whatever it was.
+    OutAndIn(&'r Image),
 }
 
-/// `SELECT … FOR UPDATE` of one row by its primary key.
-fn locking_read(table: &Arc<TableMap>, image: &[u8]) -> Result<String, SqlFailure> {
-    let halt = |e: transaction::binlog::EventError| SqlFailure::Halt(e.to_string());
-    let values = row_values(table, image).map_err(halt)?;
-    let mut conditions = Vec::new();
-    for (place, _) in &table.primary_key {
-        let column = &table.columns[*place];
-        let value = Value::decode(column, values[*place]).map_err(halt)?;
-        conditions.push(format!("{} = {}", sql_identifier(&column.name), value.sql_literal(column)));
-    }
-    Ok(format!(
-        "SELECT 1 FROM {}.{} WHERE {} FOR UPDATE",
-        sql_identifier(&table.schema),
-        sql_identifier(&table.table),
-        conditions.join(" AND ")
-    ))
+/// Whether a change takes something away that rows of another table may refer to, where the server would act on those.
+fn leaves(
+    relations: &Relations,
+    table: &TableMap,
+    before: &[u8],
+    after: Option<&[u8]>,
+) -> Result<bool, SqlFailure> {
+    let Some(related) = relations.of(&table.schema, &table.table).filter(|related| related.cascades()) else {
+        return Ok(false);
+    };
+    let Some(after) = after else { return Ok(true) };
+    let values = |image| row_values(table, image).map_err(|e| SqlFailure::Halt(e.to_string()));
+    let (before, after) = (values(before)?, values(after)?);
+    let referenced = |name: &String| related.children.iter().any(|key| key.parent_columns.contains(name));
+    let columns = table.columns.iter().zip(before.iter().zip(&after));
+    Ok(columns.into_iter().any(|(column, (before, after))| before != after && referenced(&column.name)))
+}
+
+fn halt(error: conflict::Error) -> SqlFailure {
+    SqlFailure::Halt(error.to_string())
 }

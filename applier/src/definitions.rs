@@ -9,9 +9,10 @@ use std::sync::Arc;
 use mysql_async::prelude::*;
 use mysql_async::{Conn, Error, Row};
 use transaction::Weights;
-use transaction::binlog::{Column, ColumnType, TableMap};
+use transaction::binlog::{Column, ColumnType, TableMap, full_bitmap};
 use transaction::key::{ALPHABET, Collation, LOCAL_COLLATIONS, Need};
 
+use crate::relations::Relations;
 use crate::session::SqlFailure;
 use crate::shared::Shared;
 
@@ -89,6 +90,22 @@ impl Definition {
             ));
         }
         Ok(())
+    }
+}
+
+impl Definition {
+    /// Columns and primary key as a table map has them.
+    fn layout(&self, schema: &str, table: &str) -> TableMap {
+        let place = |name: &String| self.columns.iter().position(|column| column.name == *name);
+        TableMap {
+            table_id: 0,
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+            columns: self.columns.clone(),
+            primary_key: self.primary_key.iter().filter_map(place).map(|place| (place, 0)).collect(),
+            present: full_bitmap(self.columns.len()),
+            body_after_id: Vec::new(),
+        }
     }
 }
 
@@ -377,21 +394,50 @@ pub(crate) struct Definitions {
     version: u64,
     equal: HashMap<(String, String), Arc<TableMap>>,
     last: Option<Arc<TableMap>>,
+    relations: Option<Arc<Relations>>,
+    layouts: HashMap<(String, String), Option<Arc<TableMap>>>,
 }
 
 impl Definitions {
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.equal.clear();
-        self.last = None;
+        *self = Self { version: self.version, ..Self::default() };
     }
 
-    /// Forgets everything if a definition may have changed since.
-    pub(crate) fn refresh(&mut self, version: u64) {
+    /// What ties rows to each other; as of the last [`Definitions::refresh`].
+    pub(crate) fn relations(&self) -> Arc<Relations> {
+        self.relations.clone().unwrap_or_default()
+    }
+
+    /// The layout of a table here, without what is only needed to send rows; `None` if it does not exist.
+    pub(crate) async fn layout(
+        &mut self,
+        conn: &mut Conn,
+        shared: &Shared,
+        schema: &str,
+        table: &str,
+    ) -> Result<Option<Arc<TableMap>>, SqlFailure> {
+        let name = (schema.to_owned(), table.to_owned());
+        if let Some(known) = self.layouts.get(&name) {
+            return Ok(known.clone());
+        }
+        let weights = shared.weights.read().clone();
+        let definition = read(conn, &weights, schema, table).await?;
+        let layout = definition.map(|definition| Arc::new(definition.layout(schema, table)));
+        self.layouts.insert(name, layout.clone());
+        Ok(layout)
+    }
+
+    /// Forgets everything if a definition may have changed since, and reads what ties rows to each other.
+    pub(crate) async fn refresh(&mut self, conn: &mut Conn, version: u64) -> Result<(), SqlFailure> {
         if version != self.version {
             self.clear();
             self.version = version;
         }
+        if self.relations.is_none() {
+            self.relations = Some(Arc::new(Relations::read(conn).await?));
+        }
+        Ok(())
     }
 
     /// Makes sure that rows under `map` fit the target's table.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use transaction::binlog::{EventError, Item, RowsKind, Statement, TableMap, Tables, for_each_item};
 use transaction::key::{KeyError, Need, keys_of_change};
 use transaction::record::TransactionBody;
-use transaction::{Context, Hlc, KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId};
+use transaction::{Context, Gtid, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence, Weights, WriteId};
 
 /// What one row change does to one key. A primary-key update is two: the old key goes, the new one comes.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct Effect {
     after: Option<Range<usize>>,
 }
 
-/// A source transaction, without its rows.
+/// A source transaction, or a record of repairs, without its rows.
 #[derive(Debug, Clone)]
 pub struct SourceTransaction {
     /// Its number.
@@ -38,8 +38,12 @@ pub struct SourceTransaction {
     pub context: Context,
     /// Immediate commit time at the origin, microseconds.
     pub commit_us: u64,
+    /// Its GTID at the origin.
+    pub gtid: Gtid,
     /// Its record in the log.
     pub record: RecordNumber,
+    /// Of repairs, where each row change stands in the fold order, by index; empty for a transaction.
+    pub repairs: Arc<[RepairPlace]>,
 }
 
 /// Consecutive transactions of one origin, or a part of a large one, with their row images.
@@ -65,6 +69,16 @@ pub enum DecodeError {
         schema: String,
         /// Start of the statement.
         statement: String,
+    },
+    /// A record of repairs that does not say of each where it stands.
+    #[error(
+        "it has {changes} repairs and the places of {places}; run `concord log verify`, and seed this region anew"
+    )]
+    Places {
+        /// Places of it.
+        places: usize,
+        /// Row changes of it.
+        changes: u32,
     },
     /// A key or an event that cannot be read.
     #[error(transparent)]
@@ -100,10 +114,15 @@ impl Part {
         effect.after.clone().map(|range| &self.images[range])
     }
 
-    /// Where the write stands in fold order.
+    /// Which write it is, which is also where it stands in fold order, unless it is a repair.
     pub fn write_id(&self, effect: &Effect, origin: RegionName) -> WriteId {
         let transaction = &self.transactions[effect.transaction];
         WriteId { hlc: transaction.hlc, origin, sequence: transaction.sequence, index: effect.index }
+    }
+
+    /// Where the write stands in fold order, if it is a repair.
+    pub fn repair(&self, effect: &Effect) -> Option<RepairPlace> {
+        self.transactions[effect.transaction].repairs.get(effect.index as usize).copied()
     }
 
     /// Bytes of row images held.
@@ -119,6 +138,15 @@ impl Part {
     /// Adds a transaction without its rows; [`Part::add_events`] adds those.
     pub fn begin(&mut self, transaction: SourceTransaction) {
         self.transactions.push(transaction);
+    }
+
+    /// Takes the last transaction and its rows out again.
+    pub(crate) fn take_back(&mut self) {
+        self.transactions.pop();
+        let taken = self.transactions.len();
+        while self.effects.last().is_some_and(|effect| effect.transaction == taken) {
+            self.effects.pop();
+        }
     }
 
     /// Adds the rows in `events` to the last transaction. On an error, the part is as before the call.
@@ -201,9 +229,18 @@ pub struct Rules<'a> {
 }
 
 impl SourceTransaction {
-    /// From its record.
-    pub fn new(sequence: Sequence, hlc: Hlc, record: RecordNumber, body: &TransactionBody<'_>) -> Self {
-        Self { sequence, hlc, context: body.context.clone(), commit_us: body.commit_us, record }
+    /// From its record; `repairs` as in [`SourceTransaction::repairs`].
+    pub fn new(
+        sequence: Sequence,
+        hlc: Hlc,
+        record: RecordNumber,
+        body: &TransactionBody<'_>,
+        repairs: &[RepairPlace],
+    ) -> Self {
+        let (context, commit_us, gtid) = (body.context.clone(), body.commit_us, body.gtid);
+        // The empty one is shared.
+        let repairs = if repairs.is_empty() { Arc::default() } else { repairs.into() };
+        Self { sequence, hlc, context, commit_us, gtid, record, repairs }
     }
 }
 

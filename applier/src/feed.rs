@@ -1,8 +1,8 @@
 //! What comes next of one origin: batches under backlog, single transactions when caught up, large ones alone.
 
 use transaction::binlog::Tables;
-use transaction::record::{Body, Record};
-use transaction::{Context, Hlc, RecordNumber, RegionName, Sequence};
+use transaction::record::{Body, Record, RecordKind, TransactionBody};
+use transaction::{Context, Hlc, RecordNumber, RegionName, RepairPlace, Sequence};
 
 use crate::effect::{DecodeError, Part, Rules, SourceTransaction};
 use crate::logs::{Logs, RecordReader};
@@ -203,63 +203,21 @@ impl Feed {
         rules: &Rules<'_>,
     ) -> Result<Option<Next>, FeedError> {
         let record = Record::decode(bytes).map_err(|e| FeedError::Halt(e.to_string()))?;
-        let mut reach = self.reach.clone();
-        reach.record = record.number;
         match &record.body {
             // Its rows are read when the end of its chain comes. Not part of any reach: a restart must see the chain from
             // its first chunk.
             Body::Chunk { .. } => return Ok(None),
-            Body::Transaction(body) => {
-                if let Some(next) = gate.closed(self.origin, record.hlc, &body.context) {
-                    return Ok(Some(next));
-                }
-                if record.sequence != self.reach.sequence.next() {
-                    return Err(FeedError::Halt(format!(
-                        "the log of {} goes on with transaction {} where {} is due: its copy here begins too late; \
-                         seed this region anew",
-                        self.origin,
-                        record.sequence,
-                        self.reach.sequence.next()
-                    )));
-                }
-                let source = SourceTransaction::new(record.sequence, record.hlc, record.number, body);
-                reach.sequence = record.sequence;
-                reach.hlc = reach.hlc.max(record.hlc);
-                reach.context = body.context.clone();
-                reach.commit_us = body.commit_us;
-                if body.chunks > 0 {
-                    // The lane finds out whether the chunks are there when it reads them.
-                    let first = record.number.0.checked_sub(body.chunks.into()).ok_or_else(|| {
-                        FeedError::Halt(format!(
-                            "record {} of {} claims {} chunks before it: its copy here is damaged; run `concord log \
-                             verify`, and seed this region anew",
-                            record.number, self.origin, body.chunks
-                        ))
-                    })?;
-                    let first_chunk = RecordNumber(first);
-                    return Ok(Some(Next::Large(Large {
-                        transaction: source,
-                        first_chunk,
-                        chunks: body.chunks,
-                        reach,
-                    })));
-                }
-                part.begin(source);
-                self.tables.trim();
-                let checksums = record.event_checksums;
-                let added = part.add_events(body.events, checksums, &mut self.tables, &mut 0, rules);
-                if let Err(error) = added {
-                    part.transactions.pop();
-                    return Err(self.failure(&record, error));
-                }
+            Body::Transaction(body) => return self.take_rows(&record, body, &[], part, gate, rules),
+            Body::Repair { places, transaction } => {
+                return self.take_rows(&record, transaction, places, part, gate, rules);
             }
             Body::Position(position) => {
                 // An origin's claim holds only once all of its transactions before it are applied: it waits its turn.
-                reach.context = position.context.clone();
-                reach.hlc = reach.hlc.max(record.hlc);
+                self.reach.context = position.context.clone();
+                self.reach.hlc = self.reach.hlc.max(record.hlc);
             }
             Body::Incarnation { .. } => {}
-            Body::Repair { .. } | Body::Prepare { .. } => {
+            Body::Prepare { .. } => {
                 return Err(FeedError::Halt(format!(
                     "record {} of {} is a {:?}, which this version does not apply; upgrade it",
                     record.number,
@@ -267,6 +225,71 @@ impl Feed {
                     record.kind()
                 )));
             }
+        }
+        self.reach.record = record.number;
+        Ok(None)
+    }
+
+    /// The same for a record that commits rows. `repairs`: its places, if it is a repair.
+    fn take_rows(
+        &mut self,
+        record: &Record<'_>,
+        body: &TransactionBody<'_>,
+        repairs: &[RepairPlace],
+        part: &mut Part,
+        gate: &Gate<'_>,
+        rules: &Rules<'_>,
+    ) -> Result<Option<Next>, FeedError> {
+        if let Some(next) = gate.closed(self.origin, record.hlc, &body.context) {
+            return Ok(Some(next));
+        }
+        if record.sequence != self.reach.sequence.next() {
+            return Err(FeedError::Halt(format!(
+                "the log of {} goes on with transaction {} where {} is due: its copy here begins too late; \
+                 seed this region anew",
+                self.origin,
+                record.sequence,
+                self.reach.sequence.next()
+            )));
+        }
+        let source = SourceTransaction::new(record.sequence, record.hlc, record.number, body, repairs);
+        let reach = Reach {
+            record: record.number,
+            sequence: record.sequence,
+            hlc: self.reach.hlc.max(record.hlc),
+            context: body.context.clone(),
+            commit_us: body.commit_us,
+        };
+        if body.chunks > 0 {
+            // The lane finds out whether the chunks are there when it reads them.
+            let first = record.number.0.checked_sub(body.chunks.into()).ok_or_else(|| {
+                FeedError::Halt(format!(
+                    "record {} of {} claims {} chunks before it: its copy here is damaged; run `concord log \
+                     verify`, and seed this region anew",
+                    record.number, self.origin, body.chunks
+                ))
+            })?;
+            let first_chunk = RecordNumber(first);
+            return Ok(Some(Next::Large(Large {
+                transaction: source,
+                first_chunk,
+                chunks: body.chunks,
+                reach,
+            })));
+        }
+        part.begin(source);
+        self.tables.trim();
+        let (checksums, mut changes) = (record.event_checksums, 0);
+        let added = part.add_events(body.events, checksums, &mut self.tables, &mut changes, rules);
+        let added = added.and_then(|()| match changes as usize == repairs.len() {
+            false if record.kind() == RecordKind::Repair => {
+                Err(DecodeError::Places { places: repairs.len(), changes })
+            }
+            _ => Ok(()),
+        });
+        if let Err(error) = added {
+            part.take_back();
+            return Err(self.failure(record, error));
         }
         self.reach = reach;
         Ok(None)

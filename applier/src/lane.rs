@@ -1,6 +1,6 @@
 //! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,12 +11,14 @@ use tokio::sync::{Notify, watch};
 use transaction::binlog::Tables;
 use transaction::{Context, KeyHash, RegionName, Sequence};
 
-use crate::attempt::{Attempt, Tally};
+use crate::attempt::{Attempt, Lessons, Tally};
 use crate::definitions::Definitions;
 use crate::effect::{Carries, DdlPolicy, Rules, SourceTransaction};
 use crate::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Large, Next, Reach};
+use crate::journal::Journal;
 use crate::logs::Logs;
 use crate::parts::{Chain, Parts, learn};
+use crate::policies::Policies;
 use crate::progress::{OriginProgress, State};
 use crate::session::{MarkerChange, Session, SqlFailure};
 use crate::shared::Shared;
@@ -44,6 +46,12 @@ pub struct LaneSetup {
     pub carries: Carries,
     /// What to do with DDL.
     pub ddl: DdlPolicy,
+    /// Which rule decides conflicts of which table.
+    pub policies: Policies,
+    /// Origins whose conflicts with this region are reported and not decided.
+    pub detect_only: BTreeSet<RegionName>,
+    /// Where conflicts are written down.
+    pub journal: Arc<dyn Journal>,
     /// Bounds of a batch.
     pub limits: BatchLimits,
     /// How far ahead of this region's clock a stamp may be, microseconds.
@@ -58,8 +66,10 @@ pub struct LaneSetup {
     pub progress: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
 }
 
-/// How long the extractor may take to pass what the lane has locked, before the lane lets go and starts over.
-const PASS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a target transaction starts over for rows that turn out to be contested, before all of them are locked first,
+/// and before something must be wrong.
+const STARTS_BEFORE_ALL: u32 = 4;
+const STARTS_MAX: u32 = 1000;
 
 /// Bounds of the wait before another try.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
@@ -316,9 +326,12 @@ impl Lane {
         match failure {
             SqlFailure::Away(reason) => Stop::Away(reason),
             SqlFailure::Fenced => Stop::Fenced,
-            SqlFailure::Locked(reason) | SqlFailure::Surprise(reason) | SqlFailure::Halt(reason) => {
-                Stop::Halt(reason)
-            }
+            SqlFailure::Locked(reason)
+            | SqlFailure::Surprise(reason)
+            | SqlFailure::Clash(reason)
+            | SqlFailure::Check(reason)
+            | SqlFailure::Contested(reason)
+            | SqlFailure::Halt(reason) => Stop::Halt(reason),
         }
     }
 
@@ -355,14 +368,14 @@ impl Lane {
 
     /// Tries until the target transaction is committed.
     async fn apply(&mut self, origin: RegionName, parts: &Parts<'_>, reach: &Reach) -> Result<Tally, Stop> {
-        let mut surprises = 0;
+        let mut lessons = Lessons::default();
+        let mut starts = 0;
         let mut delay = RETRY_FIRST;
         loop {
             if *self.setup.shutdown.borrow() {
                 return Err(Stop::Shutdown);
             }
-            let careful = surprises > 1;
-            let failure = match self.attempt(origin, parts, reach, careful).await {
+            let failure = match self.attempt(origin, parts, reach, &mut lessons).await {
                 Ok(tally) => return Ok(tally),
                 Err(failure) => failure,
             };
@@ -375,7 +388,9 @@ impl Lane {
                         self.remember(origin, parts).await.map_err(|failure| self.stop(failure))?;
                         return Ok(Tally::default());
                     }
+                    continue;
                 }
+                SqlFailure::Fenced => return Err(Stop::Fenced),
                 SqlFailure::Locked(reason) => {
                     tracing::debug!("origin {origin}: {reason}");
                     self.rollback().await;
@@ -384,17 +399,30 @@ impl Lane {
                     }
                     self.pause(delay).await;
                     delay = (delay * 2).min(RETRY_MAX);
+                    continue;
                 }
-                SqlFailure::Surprise(reason) => {
+                SqlFailure::Contested(reason) if starts < STARTS_MAX => {
                     tracing::debug!("origin {origin}: {reason}");
-                    surprises += 1;
-                    self.rollback().await;
-                    if surprises > 1000 {
-                        return Err(Stop::Halt(reason));
-                    }
+                    // A lesson each time: at the latest when every row is locked first, nothing is left to learn.
+                    lessons.all |= starts > STARTS_BEFORE_ALL;
                 }
-                SqlFailure::Fenced => return Err(Stop::Fenced),
-                SqlFailure::Halt(reason) => {
+                SqlFailure::Surprise(reason) if !lessons.all => {
+                    tracing::debug!("origin {origin}: {reason}");
+                    lessons.all = true;
+                }
+                SqlFailure::Surprise(reason) if starts < STARTS_MAX => {
+                    tracing::debug!("origin {origin}: {reason}");
+                }
+                SqlFailure::Clash(reason) if !lessons.constraints => {
+                    tracing::debug!("origin {origin}: {reason}");
+                    lessons.all = true;
+                    lessons.constraints = true;
+                }
+                SqlFailure::Halt(reason)
+                | SqlFailure::Contested(reason)
+                | SqlFailure::Surprise(reason)
+                | SqlFailure::Clash(reason)
+                | SqlFailure::Check(reason) => {
                     self.rollback().await;
                     // The feed has handed these out: they must come again when the origin goes on.
                     self.feeds.remove(&origin);
@@ -406,6 +434,8 @@ impl Lane {
                     return Err(Stop::Halt(named));
                 }
             }
+            starts += 1;
+            self.rollback().await;
         }
     }
 
@@ -427,7 +457,7 @@ impl Lane {
         let mut index = self.setup.shared.index.lock();
         for (sequence, (source, writes)) in written {
             index
-                .insert(origin, sequence, source.hlc, &source.context, writes)
+                .insert(origin, sequence, source.hlc, &source.context, &[], writes)
                 .map_err(|e| SqlFailure::Halt(e.to_string()))?;
         }
         Ok(())
@@ -457,61 +487,69 @@ impl Lane {
         }
     }
 
-    /// One try: write, lock, look again, correct, commit.
+    /// One try: look, lock what is contested, write the rest, look again, decide, commit.
     async fn attempt(
         &mut self,
         origin: RegionName,
         parts: &Parts<'_>,
         reach: &Reach,
-        careful: bool,
+        lessons: &mut Lessons,
     ) -> Result<Tally, SqlFailure> {
-        let shared = self.setup.shared.clone();
-        let logs = self.setup.logs.clone();
+        let setup = &self.setup;
+        let shared = setup.shared.clone();
         let Some(session) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
         let version = shared.definitions_version();
-        self.definitions.refresh(version);
+        self.definitions.refresh(session.conn(), version).await?;
+        if lessons.all {
+            parts.fit_in_memory()?;
+        }
         session.use_tag(origin).await?;
         let marker = MarkerChange {
             origin,
             sequence: reach.sequence,
             record: reach.record,
             hlc: reach.hlc,
-            owner: self.setup.owner,
+            owner: setup.owner,
         };
-        let mut passed = shared.passed.subscribe();
-        let first_look = passed.borrow_and_update().sequence;
-        let mut attempt = Attempt::new(session, &shared, logs.as_ref(), marker, careful);
+        let earlier = lessons.journaled.clone();
+        let Some(first) = parts.sources().first() else { return Ok(Tally::default()) };
+        let mut attempt = Attempt::new(session, &mut self.definitions, setup, marker, first, lessons);
+        let contested = attempt.contested();
         for place in 0..parts.count() {
-            let part = parts.load(place, &self.setup, attempt.session()).await?;
+            let part = parts.load(place, setup, attempt.session).await?;
             for effect in &part.effects {
-                self.definitions.check(attempt.session().conn(), &shared, &effect.table).await?;
+                attempt.definitions.check(attempt.session.conn(), &shared, &effect.table).await?;
             }
+            attempt.look(&part)?;
+        }
+        if parts.count() > 1 && attempt.contested() != contested {
+            // Of a row that is met contested in a late part, the writes in earlier parts are to be known too.
+            return Err(SqlFailure::Contested("of a large transaction, some rows".into()));
+        }
+        attempt.lock().await?;
+        for place in 0..parts.count() {
+            let part = parts.load(place, setup, attempt.session).await?;
             attempt.write(&part).await?;
         }
+        attempt.look_for_children().await?;
 
-        let end = attempt.session().binlog_end().await?;
-        let reached =
-            tokio::time::timeout(PASS_TIMEOUT, passed.wait_for(|passed| passed.reaches(&end))).await;
-        let reached = match reached {
-            Ok(Ok(passed)) => *passed,
-            _ => return Err(SqlFailure::Locked("the extractor is behind; the locks are let go".into())),
-        };
+        let clients_wrote = attempt.pass().await?;
         if shared.definitions_version() != version {
             return Err(SqlFailure::Locked("a definition changed meanwhile".into()));
         }
-        if reached.sequence != first_look {
-            let mut grown = attempt.look_again();
-            for place in (0..parts.count()).rev() {
-                if !grown.is_empty() {
-                    let part = parts.load(place, &self.setup, attempt.session()).await?;
-                    attempt.correct(&part, &mut grown).await?;
-                }
-            }
+        if clients_wrote {
+            attempt.look_again()?;
         }
-        attempt.commit().await?;
+        attempt.settle(parts.sources()).await?;
+        attempt.look_for_children().await?;
+        let written = attempt.commit().await?;
         let tally = attempt.tally;
         let mut overlay = attempt.overlay;
         overlay.commit(&mut shared.index.lock()).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        let gone: Vec<String> = earlier.into_iter().filter(|id| !written.contains(id)).collect();
+        if !gone.is_empty() {
+            self.setup.journal.withdraw(&gone).map_err(SqlFailure::Halt)?;
+        }
         Ok(tally)
     }
 

@@ -18,13 +18,22 @@
 //! **Where to start.** [`Lane`], then `attempt.rs` for the order of steps inside one target transaction.
 
 mod attempt;
+mod clash;
+mod contest;
 pub mod definitions;
 pub mod effect;
 pub mod feed;
+mod found;
+pub mod journal;
 mod lane;
+mod locks;
 pub mod logs;
 mod parts;
+pub mod policies;
 mod progress;
+pub mod recall;
+pub mod relations;
+mod repair;
 mod session;
 mod shared;
 pub mod tables;

@@ -8,7 +8,7 @@ use transaction::record::{Body, Record};
 use transaction::{RecordNumber, RegionName};
 
 use crate::definitions;
-use crate::effect::{DecodeError, Part, Rules};
+use crate::effect::{DecodeError, Part, Rules, SourceTransaction};
 use crate::feed::Large;
 use crate::lane::LaneSetup;
 use crate::session::{Session, SqlFailure};
@@ -50,6 +50,29 @@ impl Parts<'_> {
             Self::One(_) => 1,
             Self::Chain(chain) => chain.large.chunks as usize + 1,
         }
+    }
+
+    /// The source transactions.
+    pub(crate) fn sources(&self) -> &[SourceTransaction] {
+        match self {
+            Self::One(part) => &part.transactions,
+            Self::Chain(chain) => std::slice::from_ref(&chain.large.transaction),
+        }
+    }
+
+    /// Refuses to take all rows of a large transaction into memory.
+    pub(crate) fn fit_in_memory(&self) -> Result<(), SqlFailure> {
+        // A chunk is about 1 MiB of events.
+        const CHUNKS_MAX: usize = 32;
+        if self.count() <= CHUNKS_MAX {
+            return Ok(());
+        }
+        Err(SqlFailure::Halt(format!(
+            "a transaction in {} parts clashes with rows here at a unique key or foreign key, or finds rows that are not as \
+             their history says; only smaller ones are settled row by row. Remove the rows that are in its way in this \
+             region, then resume",
+            self.count()
+        )))
     }
 
     pub(crate) async fn load(

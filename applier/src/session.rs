@@ -20,6 +20,15 @@ pub enum SqlFailure {
     /// A row was there, or was not there, against what the history said: a client changed it meanwhile.
     #[error("a row is not as its history says: {0}")]
     Surprise(String),
+    /// Two rows cannot both be there: a unique key or a foreign key is to be settled.
+    #[error("a unique key or a foreign key does not allow it: {0}")]
+    Clash(String),
+    /// The row breaks a CHECK constraint.
+    #[error("a CHECK constraint does not allow it: {0}")]
+    Check(String),
+    /// Rows are to be locked before they are decided: roll back and run the transaction again, with that lesson learnt.
+    #[error("rows are contested: {0}")]
+    Contested(String),
     /// Another process took over.
     #[error(
         "another concord process applies to this MySQL server (marker owner changed); stop one of the two, \
@@ -40,6 +49,8 @@ impl From<Error> for SqlFailure {
                 1032 => Self::Surprise(text),
                 // Only the primary key says that the row is there; another unique key says that another row is.
                 1062 if server.message.contains(".PRIMARY'") => Self::Surprise(text),
+                1062 | 1451 | 1452 | 1216 | 1217 | 1761 | 1762 => Self::Clash(text),
+                3819 => Self::Check(text),
                 1048 if server.message.contains("'owner'") => Self::Fenced,
                 // Read-only, shutting down, killed, offline, too many connections.
                 1290 | 1836 | 1053 | 1317 | 1927 | 3032 | 3168 | 1040 | 4031 => Self::Away(text),
@@ -83,7 +94,7 @@ impl Session {
         conn.query_drop(
             "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION time_zone = '+00:00', \
              SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', SESSION innodb_lock_wait_timeout = 5, \
-             SESSION lock_wait_timeout = 5, NAMES utf8mb4",
+             SESSION lock_wait_timeout = 5, NAMES utf8mb4, SESSION character_set_results = NULL",
         )
         .await?;
         conn.query_drop(format_description()).await?;
@@ -106,15 +117,19 @@ impl Session {
     }
 
     /// Begins a transaction with the marker's change, and the rows of `binlog` if any, in one round trip.
+    ///
+    /// With `gaps`, a locking read of a row that is not there locks its key all the same (REPEATABLE READ, seen).
     pub(crate) async fn begin(
         &mut self,
         change: &MarkerChange,
+        gaps: bool,
         binlog: Option<&str>,
     ) -> Result<(), SqlFailure> {
         let MarkerChange { origin, sequence, record, hlc, owner } = change;
         // A foreign owner makes the column NULL, which strict mode refuses: so a fenced process cannot go on.
+        let isolation = if gaps { "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; " } else { "" };
         let mut text = format!(
-            "BEGIN; UPDATE concord.marker SET sequence = {sequence}, record = {record}, hlc = {hlc}, changes = changes + 1, \
+            "{isolation}BEGIN; UPDATE concord.marker SET sequence = {sequence}, record = {record}, hlc = {hlc}, changes = changes + 1, \
              owner = IF(owner = {owner}, owner, NULL) WHERE lane = 0 AND origin = '{origin}'"
         );
         if let Some(binlog) = binlog {
@@ -123,7 +138,7 @@ impl Session {
             text.push_str(binlog);
         }
         let affected = self.run(&text).await?;
-        if affected.get(1) != Some(&1) {
+        if affected.get(1 + usize::from(gaps)) != Some(&1) {
             return Err(SqlFailure::Halt(format!(
                 "the marker of origin {origin} is missing in concord.marker: without it applied work would look local. \
                  Restore the row, or re-seed this region"
@@ -150,11 +165,6 @@ impl Session {
     /// Sends rows.
     pub(crate) async fn send(&mut self, binlog: &str) -> Result<(), SqlFailure> {
         Ok(self.conn.query_drop(binlog).await?)
-    }
-
-    /// Locks a row by a locking read; returns whether it is there.
-    pub(crate) async fn lock_row(&mut self, select: &str) -> Result<bool, SqlFailure> {
-        Ok(self.conn.query_first::<u8, _>(select).await?.is_some())
     }
 
     /// The end of the target's binlog: every writer of a row that this session has locked is before it (seen; unlike

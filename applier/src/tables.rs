@@ -27,7 +27,19 @@ const STATEMENTS: &[&str] = &[
         owner BIGINT UNSIGNED NOT NULL COMMENT 'process that may apply; another one is fenced off',
         PRIMARY KEY (lane, origin)
     ) ENGINE = InnoDB COMMENT = 'How far each origin is applied; changed in the same transaction as the rows'",
+    "CREATE TABLE IF NOT EXISTS concord.repair (
+        id INT UNSIGNED NOT NULL PRIMARY KEY COMMENT 'place of the repair in its transaction, from 0',
+        root_hlc BIGINT UNSIGNED NOT NULL COMMENT 'the write that the repair comes after: its stamp',
+        root_origin VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'where it first committed',
+        root_sequence BIGINT UNSIGNED NOT NULL COMMENT 'its transaction',
+        root_index INT UNSIGNED NOT NULL COMMENT 'its place in the transaction',
+        level TINYINT UNSIGNED NOT NULL COMMENT 'how many repairs after it, from 1',
+        events LONGBLOB NOT NULL COMMENT 'a table map and a rows event with one row change, without checksums'
+    ) ENGINE = InnoDB COMMENT = 'Repairs on their way into the binlog: empty outside of a transaction'",
 ];
+
+/// How many tables there are.
+const TABLES: u64 = 3;
 
 /// How far an origin is applied, as its marker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,11 +87,19 @@ pub async fn create(conn: &mut Conn, region: RegionName, mesh: &str) -> Result<B
         conn.query_drop(format!("SET gtid_next = 'AUTOMATIC:{OWN_TAG}'")).await?;
     }
     let existing: Option<u64> = conn
-        .query_first("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'concord' AND TABLE_NAME IN ('region', 'marker')")
+        .query_first(
+            "SELECT COUNT(*) FROM information_schema.TABLES
+             WHERE TABLE_SCHEMA = 'concord' AND TABLE_NAME IN ('region', 'marker', 'repair')",
+        )
         .await?;
-    if existing != Some(2) {
-        for statement in STATEMENTS {
+    if existing != Some(TABLES) {
+        for (place, statement) in STATEMENTS.iter().enumerate() {
             conn.query_drop(*statement).await?;
+            if place == 0 && !tags {
+                // Without a tag, the extractor knows Concord's own DDL by its default schema. An earlier version's table may
+                // be missing when the binlog is read already.
+                conn.query_drop("USE concord").await?;
+            }
         }
     }
     if belongs(conn).await?.is_none() {

@@ -5,6 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use transaction::binlog::{EventKind, RowsKind, TableMap};
 
 const STATEMENT_END: u16 = 1;
+/// Flag of a rows event: the server looks after no foreign key.
+pub const NO_FOREIGN_KEY_CHECKS: u16 = 2;
 
 /// Lengths of the post-headers of event types 1 to 42, as MySQL 8.3 and later write them
 /// (`Format_description_event` in `control_events.cpp`; seen in a 9.7.4 binlog).
@@ -134,6 +136,13 @@ impl RowsText {
     /// Bytes of events so far.
     pub fn len(&self) -> usize {
         self.events.len() + self.open.as_ref().map_or(0, |open| open.rows.len())
+    }
+
+    /// The events themselves; the collection is empty afterwards.
+    pub fn take_events(&mut self) -> Vec<u8> {
+        self.close();
+        self.changes = 0;
+        std::mem::take(&mut self.events)
     }
 
     /// The statement, and how many row changes it makes; the collection is empty afterwards.

@@ -18,7 +18,9 @@ fn source(sequence: u64) -> SourceTransaction {
         hlc: Hlc(sequence * 10),
         context: Context::new(),
         commit_us: 1,
+        gtid: "00000000-0000-0000-0000-000000000001:1".parse().unwrap(),
         record: RecordNumber(sequence),
+        repairs: Default::default(),
     }
 }
 

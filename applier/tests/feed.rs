@@ -10,7 +10,7 @@ use support::{OneLog, TestRules, name, open_gate};
 use synthetic::{Col, Val, gtid, image, insert, query, rows, table_map, xid};
 use transaction::binlog::RowsKind;
 use transaction::record::Body;
-use transaction::{Context, Gtid, Hlc, RecordNumber, RegionName, Sequence};
+use transaction::{Context, Gtid, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, WriteId};
 
 const WIDE: BatchLimits = BatchLimits { transactions_max: 100, bytes_max: 1 << 20 };
 
@@ -260,10 +260,58 @@ fn records_that_this_version_does_not_apply_halt() {
     assert!(reason.contains("Prepare") && reason.contains("record 1 of us"), "{reason}");
 }
 
+/// A repair at the given level, of write 0 of transaction `sequence` of ap.
+fn place(sequence: u64, level: u8) -> RepairPlace {
+    let origin = name("ap");
+    let root = WriteId { hlc: Hlc(sequence * 10), origin, sequence: Sequence(sequence), index: 0 };
+    RepairPlace { root, level }
+}
+
+#[test]
+fn repairs_are_fed_like_a_transaction_each_with_its_place() {
+    let log = OneLog::default();
+    let own = table_map(5, "concord", "own", &[("id", Col::Int)]);
+    let own = [own, rows(RowsKind::Write, 5, 1, &[image(&[Val::Int(1)])])].concat();
+    log.transaction(1, &[], 0, &events(1));
+    // The second change is of a table that is not carried: those after it keep their places.
+    let changes = [insert(2, 2), own, insert(3, 3)].concat();
+    log.repair(2, &[("ap", 7)], &[place(5, 1), place(6, 2), place(7, 3)], &changes);
+    log.transaction(3, &[("ap", 7)], 0, &events(4));
+    let (mut feed, mut applied) = (feed(&log), Context::new());
+    assert_eq!(sequences(&batch(&mut feed, &applied)), [1]);
+    // It waits for what it has seen.
+    assert!(matches!(next(&mut feed, &applied).unwrap(), Next::WaitsFor { sequence: Sequence(7), .. }));
+    applied.set(name("ap"), Sequence(7));
+    let both = batch(&mut feed, &applied);
+    assert_eq!(sequences(&both), [2, 3]);
+    assert_eq!((both.reach.sequence, both.reach.commit_us), (Sequence(3), 31));
+    assert_eq!(both.part.transactions[0].repairs.len(), 3);
+    assert!(both.part.transactions[1].repairs.is_empty());
+    let places: Vec<_> = both.part.effects.iter().map(|effect| both.part.repair(effect)).collect();
+    assert_eq!(places, [Some(place(5, 1)), Some(place(7, 3)), None]);
+}
+
+#[test]
+fn repairs_without_a_place_for_each_halt() {
+    let log = OneLog::default();
+    log.transaction(1, &[], 0, &events(1));
+    log.repair(2, &[], &[place(5, 1)], &[insert(2, 2), insert(3, 3)].concat());
+    let (mut feed, none) = (feed(&log), Context::new());
+    let first = batch(&mut feed, &none);
+    assert_eq!((sequences(&first), first.part.effects.len()), (vec![1], 1));
+    for _ in 0..2 {
+        let reason = halt(next(&mut feed, &none));
+        assert!(
+            reason.contains("transaction 2 of us") && reason.contains("2 repairs and the places of 1"),
+            "{reason}"
+        );
+    }
+}
+
 #[test]
 fn an_image_is_read_back_from_the_log_by_its_key_also_out_of_a_chain() {
     use applier::logs::read_image;
-    use transaction::{KeyHash, WriteId};
+    use transaction::KeyHash;
     let log = OneLog::default();
     let row = |id| image(&[Val::Int(id), Val::Int(id * 10)]);
     log.transaction(1, &[], 0, &events(1));
@@ -287,4 +335,6 @@ fn an_image_is_read_back_from_the_log_by_its_key_also_out_of_a_chain() {
     assert_eq!(read(3, 0, 1).unwrap(), None, "not durable yet");
     log.transaction(3, &[], 1, &events(1));
     assert!(read(3, 0, 1).unwrap_err().contains("a chunk of it is missing"));
+    log.repair(4, &[], &[place(1, 1), place(1, 2)], &[insert(5, 50), insert(6, 60)].concat());
+    assert_eq!(read(4, 1, 6).unwrap(), Some(row(6)), "of a repair as well");
 }

@@ -1,15 +1,15 @@
 //! The writes of a target transaction that has not committed yet, laid over the index.
 
 use hashbrown::HashMap;
-use transaction::{Context, Hlc, KeyHash, RegionName, Sequence, WriteId};
+use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence, WriteId};
 
 use crate::history::{History, Incoming};
 use crate::node::LIVE;
-use crate::policy::Policy;
 use crate::regions::Seen;
 use crate::slab::NONE;
 use crate::transactions::Transaction;
-use crate::{Error, Index, Presence, Resolution, Settled, Winner, Write};
+use crate::write::Root;
+use crate::{Error, Index, Story, Write};
 
 /// Consecutive source transactions that one target transaction applies.
 ///
@@ -24,24 +24,35 @@ pub struct Batch {
     looked: HashMap<KeyHash, u32>,
 }
 
+/// The answer for one incoming write at the first look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resolution {
+    /// Whether the history, earlier writes of the batch included, holds a write that the incoming one does not cover.
+    /// Without a conflict the write is taken as it is; with one, the fold of [`Batch::story`] says what the row becomes.
+    pub conflict: bool,
+}
+
 impl Batch {
     pub(crate) fn new(index: &Index) -> Self {
         Self { pending: index.empty(), order: Vec::new(), looked: HashMap::new() }
     }
 
-    /// Begins the next source transaction of the batch; resolve its writes in binlog order.
+    /// Begins the next source transaction of the batch, or record of repairs, which `repairs` has the places of (as
+    /// [`Index::insert`] takes them); resolve its writes in binlog order.
     pub fn transaction(
         &mut self,
         origin: RegionName,
         sequence: Sequence,
         hlc: Hlc,
         context: &Context,
+        repairs: &[RepairPlace],
     ) -> Result<BatchTransaction<'_>, Error> {
         let id = WriteId { hlc, origin, sequence, index: 0 };
         let incoming = Incoming::new(&self.pending.regions, &id, context)?;
-        let number = self.pending.begin(incoming.place.origin, sequence.0, hlc.0, &incoming.seen)?;
+        let roots = Root::all(&self.pending.regions, repairs)?;
+        let number = self.pending.begin(incoming.place.origin, sequence.0, hlc.0, &incoming.seen, &roots)?;
         self.order.push(number);
-        Ok(BatchTransaction { batch: self, number, id, incoming })
+        Ok(BatchTransaction { batch: self, number, incoming })
     }
 
     /// The keys written by the batch, each once.
@@ -49,49 +60,39 @@ impl Batch {
         self.looked.keys().copied()
     }
 
-    /// The history of `key` with the batch's writes in it.
-    pub fn history<'a>(&'a self, index: &'a Index, key: KeyHash) -> History<'a> {
-        History::of(index.chain(key), Some(self.pending.chain(key)))
-    }
-
-    /// Looks again at a key whose row is locked by now: `None` if no write has joined its history since the batch looked last.
+    /// Looks again at a key whose row is locked by now: `None` if no write has joined its history since the batch looked
+    /// last, so that the row stays what it was made; else whether a write of the batch meets one that it does not cover.
     ///
-    /// What comes back replaces all that was resolved for the key. Asked again, it is `None` until the next change.
-    pub fn look_again<P: Policy<Row = Write> + ?Sized>(
-        &mut self,
-        index: &Index,
-        policy: &P,
-        key: KeyHash,
-    ) -> Option<Settled> {
+    /// With an answer, the fold of [`Batch::story`] says anew what the row must become. Asked again, it is `None` until
+    /// the next change.
+    pub fn look_again(&mut self, index: &Index, key: KeyHash) -> Option<bool> {
         let revision = revision(index, key);
         let looked = self.looked.get_mut(&key)?;
         if *looked == revision {
             return None;
         }
         *looked = revision;
-        self.settle(index, policy, key)
+        Some(self.conflicts(index, key))
     }
 
-    /// What the row of `key` must become; `None` if the batch does not write it.
-    pub fn settle<P: Policy<Row = Write> + ?Sized>(
-        &self,
-        index: &Index,
-        policy: &P,
-        key: KeyHash,
-    ) -> Option<Settled> {
-        let pending = self.pending.chain(key);
+    /// Whether a write of the batch to `key` is concurrent with another write, in the index or in the batch.
+    pub fn conflicts(&self, index: &Index, key: KeyHash) -> bool {
         let existing = History::of(index.chain(key), None);
-        let own = History::of(pending, None);
-        let taken = self.history(index, key).fold(policy)?;
-        own.newest()?;
-        let conflict = own.incoming().any(|write| existing.conflicts(&write));
-        let from_batch = own.writes().any(|write| write.id == taken.id);
-        Some(Settled {
-            taken,
-            from_batch,
-            conflict,
-            row_before: Presence::before(conflict, &existing, policy),
-        })
+        let own = History::of(self.pending.chain(key), None);
+        // What is in the index was committed before the batch: none of it covers a write of the batch.
+        own.incoming().any(|write| existing.conflicts(&write)) || own.has_concurrent()
+    }
+
+    /// The history of `key` with the batch's writes in it; `None` if there is none.
+    pub fn story(&self, index: &Index, key: KeyHash) -> Option<Story> {
+        History::of(index.chain(key), Some(self.pending.chain(key))).story()
+    }
+
+    /// The newest write of `key`, the batch's included, and whether it is the batch's.
+    ///
+    /// Where the newest decides ([`crate::Policy::newest_decides`]), it spares the story.
+    pub fn newest(&self, index: &Index, key: KeyHash) -> Option<(Write, bool)> {
+        History::of(index.chain(key), Some(self.pending.chain(key))).newest()
     }
 
     /// Moves the batch's writes into the index, once the target transaction has committed; the batch is empty afterwards.
@@ -100,13 +101,14 @@ impl Batch {
             let transaction = &self.pending.transactions[*number];
             let &Transaction { origin, sequence, hlc, mut first, .. } = transaction;
             let seen = Seen::from_slice(self.pending.transactions.seen(transaction));
+            let roots = self.pending.transactions.roots(*number);
             let nodes = &self.pending.nodes;
             let writes = std::iter::from_fn(|| {
                 let node = (first != NONE).then(|| &nodes[first])?;
                 first = node.sibling;
                 Some((node.key(), node.index, node.is(LIVE)))
             });
-            index.insert_seen(origin, sequence, hlc, &seen, writes)?;
+            index.insert_seen(origin, sequence, hlc, &seen, roots, writes)?;
         }
         self.clear();
         Ok(())
@@ -126,34 +128,35 @@ pub struct BatchTransaction<'a> {
     batch: &'a mut Batch,
     number: u32,
     /// The write being resolved.
-    id: WriteId,
     incoming: Incoming,
 }
 
 impl BatchTransaction<'_> {
-    /// Resolves the next write against the index and the batch so far, and adds it to the batch.
-    pub fn resolve<P: Policy<Row = Write> + ?Sized>(
+    /// Looks the next write up in the index and in the batch so far, and adds it to the batch.
+    pub fn resolve(
         &mut self,
         index: &Index,
-        policy: &P,
         key: KeyHash,
         write: u32,
         live: bool,
     ) -> Result<Resolution, Error> {
         self.incoming.place.index = write;
-        self.id.index = write;
-        let before = self.batch.history(index, key);
+        // Coverage goes by origin, sequence number and index alone, so the place in the fold order is not needed for it.
+        let before = History::of(index.chain(key), Some(self.batch.pending.chain(key)));
         let conflict = before.conflicts(&self.incoming);
-        let row_before = Presence::before(conflict, &before, policy);
         self.batch.looked.entry(key).or_insert_with(|| revision(index, key));
         self.batch.pending.add(self.number, key, write, live)?;
-        let taken = match conflict {
-            // Concurrent with nothing, it is taken as it is. Otherwise the whole history decides.
-            false => None,
-            true => self.batch.history(index, key).fold(policy).filter(|taken| taken.id != self.id),
-        };
-        let winner = taken.map_or(Winner::Incoming, |taken| Winner::Existing(taken.id));
-        Ok(Resolution { winner, conflict, row_before })
+        Ok(Resolution { conflict })
+    }
+
+    /// [`Batch::story`], with what has been resolved so far.
+    pub fn story(&self, index: &Index, key: KeyHash) -> Option<Story> {
+        self.batch.story(index, key)
+    }
+
+    /// [`Batch::newest`], with what has been resolved so far.
+    pub fn newest(&self, index: &Index, key: KeyHash) -> Option<(Write, bool)> {
+        self.batch.newest(index, key)
     }
 }
 

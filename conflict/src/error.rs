@@ -1,6 +1,6 @@
 //! What can be refused.
 
-use transaction::RegionName;
+use transaction::{RegionName, Sequence};
 
 /// Why the index could not take what it was given. Each of these stops the region: nothing was lost, nothing was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,19 @@ pub enum Error {
     RepeatedRegion {
         /// The region named twice.
         name: RegionName,
+    },
+    /// A row change of a repair without its place in the fold order.
+    #[error(
+        "repair {sequence} of {origin} has no place for its row change {index}: its record is malformed; take the log of \
+         {origin} from another region, or report this as a bug of the Concord version that runs in {origin}"
+    )]
+    NoPlace {
+        /// Where the repair was made.
+        origin: RegionName,
+        /// Its sequence number.
+        sequence: Sequence,
+        /// The row change.
+        index: u32,
     },
     /// More regions than the index numbers.
     #[error("a mesh of {count} regions is too large: at most 255 regions can replicate to each other")]

@@ -1,28 +1,29 @@
-//! The history of one row, read in fold order, and its fold.
+//! The history of one row, read newest first, and told as a story.
 
 use smallvec::SmallVec;
-use transaction::{Context, Hlc, Sequence, WriteId};
+use transaction::{Context, Hlc, RepairPlace, Sequence, WriteId};
 
 use crate::index::Index;
 use crate::node::{COVERS_ALL, LIVE, Node};
-use crate::policy::Policy;
-use crate::regions::{Regions, Seen};
+use crate::regions::{OWN_ORDER, Regions, Seen};
 use crate::slab::NONE;
-use crate::write::Place;
-use crate::{Error, Write};
+use crate::write::{Root, Standing};
+use crate::{Chapter, Error, Story, Write};
 
 /// A write that is not in the history.
 #[derive(Debug, Clone)]
 pub(crate) struct Incoming {
-    pub(crate) place: Place,
+    pub(crate) place: Standing,
     pub(crate) seen: Seen,
 }
 
 impl Incoming {
+    /// The first row change of a transaction.
     pub(crate) fn new(regions: &Regions, id: &WriteId, context: &Context) -> Result<Self, Error> {
         let origin = regions.origin(id.origin)?;
-        let place = Place { hlc: id.hlc.0, origin, sequence: id.sequence.0, index: id.index };
-        Ok(Self { place, seen: regions.seen(origin, context)? })
+        let (sequence, index) = (id.sequence.0, id.index);
+        let root = Root { hlc: id.hlc.0, origin, sequence, index, level: 0 };
+        Ok(Self { place: Standing { root, origin, sequence, index }, seen: regions.seen(origin, context)? })
     }
 }
 
@@ -38,17 +39,17 @@ impl<'a> Cursor<'a> {
         (self.at != NONE).then(|| &self.index.nodes[self.at])
     }
 
-    fn place(&self) -> Option<Place> {
+    fn place(&self) -> Option<Standing> {
         self.node().map(|node| self.index.place(node))
     }
 
     /// Whether a writer at `place`, which had seen `seen`, had seen every write from here down, itself excepted.
     ///
     /// Ends at the first write which is covered and itself covers all before it, since contexts are transitive.
-    pub(crate) fn covered_by(mut self, seen: &[u64], place: &Place) -> bool {
+    pub(crate) fn covered_by(mut self, seen: &[u64], place: &Standing) -> bool {
         while let Some(node) = self.node() {
             let other = self.index.place(node);
-            if other != *place {
+            if !other.is(place) {
                 if !place.covers(seen, &other) {
                     return false;
                 }
@@ -64,7 +65,7 @@ impl<'a> Cursor<'a> {
 
 /// The unstable writes of one row, those of a batch that is being applied included where there is one.
 #[derive(Debug, Clone)]
-pub struct History<'a> {
+pub(crate) struct History<'a> {
     members: Members<'a>,
 }
 
@@ -74,19 +75,9 @@ impl<'a> History<'a> {
         Self { members: Members { chains: [chain, pending] } }
     }
 
-    /// Whether there is no unstable write.
-    pub fn is_empty(&self) -> bool {
-        self.newest().is_none()
-    }
-
-    /// The newest write in fold order.
-    pub fn newest(&self) -> Option<Write> {
-        self.members.clone().next().map(|member| member.write())
-    }
-
-    /// All writes, newest first.
-    pub fn writes(&self) -> impl Iterator<Item = Write> + 'a {
-        self.members.clone().map(|member| member.write())
+    /// The newest write in fold order, and whether it is the batch's.
+    pub(crate) fn newest(&self) -> Option<(Write, bool)> {
+        self.members.clone().next().map(|member| (member.write(), member.from_batch))
     }
 
     /// The writes, each as it would arrive.
@@ -100,61 +91,51 @@ impl<'a> History<'a> {
         self.members.chains.iter().any(|chain| !chain.covered_by(&incoming.seen, &incoming.place))
     }
 
-    pub(crate) fn concurrent(&self, incoming: Option<&'a Incoming>) -> Concurrent<'a> {
-        match incoming {
-            Some(incoming) => {
-                Concurrent { members: self.members.clone(), place: incoming.place, seen: &incoming.seen }
-            }
-            None => Concurrent { members: Members::ended(&self.members), place: Place::FIRST, seen: &[] },
-        }
+    /// Whether two of the writes are concurrent with each other. Compares each with each.
+    pub(crate) fn has_concurrent(&self) -> bool {
+        let members = self.members.clone();
+        members.clone().any(|one| members.clone().any(|other| one.is_concurrent(&other)))
     }
 
-    /// The row that this history makes, or `None` if it is empty.
-    ///
-    /// Starts at the last write that is taken as it is whatever came before, which for most rows is the newest.
-    pub fn fold<P: Policy + ?Sized>(&self, policy: &P) -> Option<P::Row> {
-        let mut later: SmallVec<[Member<'a>; 2]> = SmallVec::new();
+    /// The history as plain data; `None` if it is empty. See [`Story`] for what is left out.
+    pub(crate) fn story(&self) -> Option<Story> {
+        let mut told: Vec<Member<'a>> = Vec::new();
+        let mut start = None;
+        // Per origin, what all told writes are known to cover that come after the start or are the batch's.
+        let mut covered: SmallVec<[u64; 6]> =
+            SmallVec::from_elem(u64::MAX, self.members.chains[0].index.regions.len());
         for member in self.members.clone() {
-            if !policy.decides(&member.write()) && !member.covers_all() {
-                later.push(member);
+            let surely_covered = member.place.sequence <= covered[usize::from(member.place.origin)];
+            let covers_all = member.covers_all();
+            let last_of_batch = member.older.pending_is_over();
+            if start.is_some() && !member.from_batch && last_of_batch && surely_covered {
+                if covers_all {
+                    break;
+                }
                 continue;
             }
-            let mut row = policy.take(&member.write());
-            while let Some(member) = later.pop() {
-                let concurrent = member.concurrent();
-                row = if concurrent.clone().next().is_none() {
-                    policy.take(&member.write())
-                } else {
-                    policy.step(row, &member.write(), concurrent)
-                };
+            if start.is_none() && covers_all {
+                start = Some(told.len());
             }
-            return Some(row);
+            if start.is_none() || member.from_batch {
+                for (covered, seen) in covered.iter_mut().zip(member.seen()) {
+                    let own = member.place.sequence.saturating_sub(1);
+                    *covered = (*covered).min(if *seen == OWN_ORDER { own } else { *seen });
+                }
+            }
+            told.push(member);
+            if start == Some(0) && told.len() == 1 && last_of_batch {
+                break;
+            }
         }
-        // Not reached with a write left over: the oldest has nothing before it, so it covers all of that.
-        None
-    }
-}
-
-/// Writes that are concurrent with one write, newest first.
-#[derive(Debug, Clone)]
-pub struct Concurrent<'a> {
-    members: Members<'a>,
-    place: Place,
-    seen: &'a [u64],
-}
-
-impl Iterator for Concurrent<'_> {
-    type Item = Write;
-
-    fn next(&mut self) -> Option<Write> {
-        let (place, seen) = (self.place, self.seen);
-        self.members
-            .find(|other| {
-                other.place != place
-                    && !place.covers(seen, &other.place)
-                    && !other.place.covers(other.seen(), &place)
-            })
-            .map(|member| member.write())
+        told.reverse();
+        let start = told.len().checked_sub(1 + start?)?;
+        let chapters = told.iter().enumerate().map(|(at, member)| Chapter {
+            write: member.write(),
+            from_batch: member.from_batch,
+            concurrent: member.concurrent_among(&told[..at]),
+        });
+        Some(Story { writes: chapters.collect(), start })
     }
 }
 
@@ -163,7 +144,8 @@ impl Iterator for Concurrent<'_> {
 struct Member<'a> {
     index: &'a Index,
     node: &'a Node,
-    place: Place,
+    place: Standing,
+    from_batch: bool,
     /// Whether it covers all before it in its own chain.
     covers_chain: bool,
     older: Members<'a>,
@@ -173,10 +155,20 @@ struct Member<'a> {
 
 impl<'a> Member<'a> {
     fn write(&self) -> Write {
-        let Place { hlc, origin, sequence, index } = self.place;
-        let origin = self.index.regions.name(origin);
-        let id = WriteId { hlc: Hlc(hlc), origin, sequence: Sequence(sequence), index };
-        Write { id, live: self.node.is(LIVE) }
+        let Standing { root, origin, sequence, index } = self.place;
+        let name = |origin| self.index.regions.name(origin);
+        let (origin, sequence) = (name(origin), Sequence(sequence));
+        let hlc = Hlc(self.index.transactions[self.node.transaction()].hlc);
+        let repair = (root.level > 0).then(|| RepairPlace {
+            root: WriteId {
+                hlc: Hlc(root.hlc),
+                origin: name(root.origin),
+                sequence: Sequence(root.sequence),
+                index: root.index,
+            },
+            level: root.level,
+        });
+        Write { id: WriteId { hlc, origin, sequence, index }, live: self.node.is(LIVE), repair }
     }
 
     fn seen(&self) -> &'a [u64] {
@@ -188,21 +180,30 @@ impl<'a> Member<'a> {
         self.covers_chain && self.older.chains[self.other].covered_by(self.seen(), &self.place)
     }
 
-    fn concurrent(&self) -> Concurrent<'a> {
-        Concurrent { members: self.older.clone(), place: self.place, seen: self.seen() }
+    /// Which of `earlier`, sorted in fold order, it is concurrent with.
+    fn concurrent_among(&self, earlier: &[Member<'a>]) -> Vec<usize> {
+        if self.covers_all() {
+            return Vec::new();
+        }
+        (0..earlier.len()).filter(|at| self.is_concurrent(&earlier[*at])).collect()
+    }
+
+    fn is_concurrent(&self, other: &Member<'a>) -> bool {
+        !self.place.is(&other.place)
+            && !self.place.covers(self.seen(), &other.place)
+            && !other.place.covers(other.seen(), &self.place)
     }
 }
 
-/// Two chains merged in fold order, newest first. A write that is in both comes once.
+/// Two chains merged in fold order, newest first: that of the index, and that of a batch. A write that is in both comes once.
 #[derive(Debug, Clone)]
 struct Members<'a> {
     chains: [Cursor<'a>; 2],
 }
 
-impl<'a> Members<'a> {
-    fn ended(like: &Self) -> Self {
-        let end = Cursor { index: like.chains[0].index, at: NONE };
-        Self { chains: [end, end] }
+impl Members<'_> {
+    fn pending_is_over(&self) -> bool {
+        self.chains[1].at == NONE
     }
 }
 
@@ -213,14 +214,17 @@ impl<'a> Iterator for Members<'a> {
         let places = self.chains.map(|chain| chain.place());
         let from = usize::from(places[1] > places[0]);
         let (place, node) = (places[from]?, self.chains[from].node()?);
+        let mut from_batch = from == 1;
         self.chains[from].at = node.older;
         if places[0] == places[1]
             && let Some(twin) = self.chains[1].node()
         {
             self.chains[1].at = twin.older;
+            from_batch = true;
         }
         let index = self.chains[from].index;
         let covers_chain = node.is(COVERS_ALL);
-        Some(Member { index, node, place, covers_chain, older: self.clone(), other: 1 - from })
+        let older = self.clone();
+        Some(Member { index, node, place, from_batch, covers_chain, older, other: 1 - from })
     }
 }

@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
-use transaction::{Context, Hlc, KeyHash, RegionName, Sequence, WriteId};
+use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence};
 
-use crate::history::{Cursor, History, Incoming};
-use crate::look::Look;
+use crate::history::{Cursor, History};
 use crate::node::{COVERS_ALL, LIVE, Node};
 use crate::regions::{Origin, Regions};
 use crate::slab::{NONE, Slab};
 use crate::stability::Stability;
-use crate::transactions::Transactions;
-use crate::write::Place;
-use crate::{Batch, Error};
+use crate::transactions::{Transaction, Transactions};
+use crate::write::{Root, Standing};
+use crate::{Batch, Error, Story, Write};
 
 /// What the hash table keeps per key.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +81,8 @@ impl Index {
 
     /// Adds the writes of one committed transaction: `(key, index, live)` each, all of them in one call.
     ///
-    /// Local transactions come from the extractor, applied ones from a committed [`Batch`] or, at a rebuild, from the log.
+    /// Local transactions come from the extractor, applied ones from a committed [`Batch`] or, at a rebuild, from the log. For
+    /// a record of repairs, `repairs` has their places, by index of the row change; it is empty for a transaction.
     /// Returns whether it was new: a transaction that is held already, or was held and pruned, changes nothing. A
     /// primary-key update is two writes with one index; if both keys are the same as the server compares them, the row lives.
     pub fn insert(
@@ -91,11 +91,13 @@ impl Index {
         sequence: Sequence,
         hlc: Hlc,
         context: &Context,
+        repairs: &[RepairPlace],
         writes: impl IntoIterator<Item = (KeyHash, u32, bool)>,
     ) -> Result<bool, Error> {
         let origin = self.regions.origin(origin)?;
         let seen = self.regions.seen(origin, context)?;
-        self.insert_seen(origin, sequence.0, hlc.0, &seen, writes)
+        let roots = Root::all(&self.regions, repairs)?;
+        self.insert_seen(origin, sequence.0, hlc.0, &seen, &roots, writes)
     }
 
     pub(crate) fn insert_seen(
@@ -104,6 +106,7 @@ impl Index {
         sequence: u64,
         hlc: u64,
         seen: &[u64],
+        roots: &[Root],
         writes: impl IntoIterator<Item = (KeyHash, u32, bool)>,
     ) -> Result<bool, Error> {
         if self.transactions.knows(origin, sequence) {
@@ -113,7 +116,7 @@ impl Index {
         if writes.peek().is_none() {
             return Ok(true);
         }
-        let transaction = self.begin(origin, sequence, hlc, seen)?;
+        let transaction = self.begin(origin, sequence, hlc, seen, roots)?;
         for (key, index, live) in writes {
             self.add(transaction, key, index, live)?;
         }
@@ -127,8 +130,9 @@ impl Index {
         sequence: u64,
         hlc: u64,
         seen: &[u64],
+        roots: &[Root],
     ) -> Result<u32, Error> {
-        let transaction = self.transactions.insert(origin, sequence, hlc, seen)?;
+        let transaction = self.transactions.insert(origin, sequence, hlc, seen, roots)?;
         if sequence <= self.queued[usize::from(origin)] {
             self.ready.push_back(transaction);
         }
@@ -143,13 +147,17 @@ impl Index {
         index: u32,
         live: bool,
     ) -> Result<(), Error> {
-        let sibling = self.transactions[transaction].first;
+        let &Transaction { origin, sequence, first: sibling, repairs, .. } = &self.transactions[transaction];
+        if repairs && self.transactions.roots(transaction).len() <= index as usize {
+            let origin = self.regions.name(origin);
+            return Err(Error::NoPlace { origin, sequence: Sequence(sequence), index });
+        }
         let flags = if live { LIVE } else { 0 };
         let node = Node::new(key, index, transaction, sibling, flags);
         let place = self.place(&node);
 
         // The neighbours: `newer` is the oldest write after the new one, `older` the newest before it.
-        let newest = self.newest(key);
+        let newest = self.newest_node(key);
         let (mut newer, mut older) = (NONE, newest);
         while older != NONE && self.place(&self.nodes[older]) > place {
             (newer, older) = (older, self.nodes[older].older);
@@ -177,7 +185,7 @@ impl Index {
     }
 
     /// Of the writes from `newest` down to `oldest`, marks those that do not cover `place`, which comes before them all.
-    fn unmark_uncovering(&mut self, newest: u32, oldest: u32, place: &Place) {
+    fn unmark_uncovering(&mut self, newest: u32, oldest: u32, place: &Standing) {
         let mut at = if oldest == NONE { NONE } else { newest };
         while at != NONE {
             let node = self.nodes[at];
@@ -220,14 +228,19 @@ impl Index {
         self.keys.find(hash(key), |slot| self.nodes[slot.newest].key() == key).copied()
     }
 
-    fn newest(&self, key: KeyHash) -> u32 {
+    fn newest_node(&self, key: KeyHash) -> u32 {
         self.slot(key).map_or(NONE, |slot| slot.newest)
     }
 
-    pub(crate) fn place(&self, node: &Node) -> Place {
-        let transaction = &self.transactions[node.transaction()];
-        let (hlc, origin, sequence) = (transaction.hlc, transaction.origin, transaction.sequence);
-        Place { hlc, origin, sequence, index: node.index }
+    pub(crate) fn place(&self, node: &Node) -> Standing {
+        let number = node.transaction();
+        let &Transaction { hlc, origin, sequence, repairs, .. } = &self.transactions[number];
+        let index = node.index;
+        let mut root = Root { hlc, origin, sequence, index, level: 0 };
+        if repairs && let Some(place) = self.transactions.roots(number).get(index as usize) {
+            root = *place;
+        }
+        Standing { root, origin, sequence, index }
     }
 
     pub(crate) fn seen(&self, node: &Node) -> &[u64] {
@@ -239,15 +252,17 @@ impl Index {
     }
 
     pub(crate) fn chain(&self, key: KeyHash) -> Cursor<'_> {
-        self.cursor(self.newest(key))
+        self.cursor(self.newest_node(key))
     }
 
-    /// Looks at the history of `key`, as an incoming write would find it.
-    ///
-    /// Without `incoming`, nothing is concurrent. A write that is in the history already does not conflict with itself.
-    pub fn look(&self, key: KeyHash, incoming: Option<(&WriteId, &Context)>) -> Result<Look<'_>, Error> {
-        let incoming = incoming.map(|(id, context)| Incoming::new(&self.regions, id, context)).transpose()?;
-        Ok(Look::new(History::of(self.chain(key), None), incoming))
+    /// The newest write of `key`, if it has unstable ones.
+    pub fn newest(&self, key: KeyHash) -> Option<Write> {
+        History::of(self.chain(key), None).newest().map(|(write, _)| write)
+    }
+
+    /// The history of `key`, without any batch's writes; `None` if it has no unstable write.
+    pub fn story(&self, key: KeyHash) -> Option<Story> {
+        History::of(self.chain(key), None).story()
     }
 
     /// An empty batch: writes that are being applied and have not committed yet.
@@ -319,7 +334,7 @@ mod tests {
             let writes = (first..last).map(|number| (key(number), (number - first) as u32, true));
             let sequence = at as u64 + 1;
             let seen = [at as u64 / 64, OWN_ORDER, 0];
-            index.insert_seen(1, sequence, 1_000 + sequence, &seen, writes).unwrap();
+            index.insert_seen(1, sequence, 1_000 + sequence, &seen, &[], writes).unwrap();
         }
         index
     }
@@ -358,7 +373,7 @@ mod tests {
         let mut index = index();
         for sequence in 1..=2 {
             let writes = [(KeyHash(7), 0, true), (KeyHash(7), 1, true), (KeyHash(8), 2, true)];
-            index.insert_seen(1, sequence, 100 + sequence, &[0, OWN_ORDER, 0], writes).unwrap();
+            index.insert_seen(1, sequence, 100 + sequence, &[0, OWN_ORDER, 0], &[], writes).unwrap();
         }
         for region in 0..3 {
             index.stability.observe(region, &[2; 3], 2);

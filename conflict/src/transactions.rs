@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 
+use hashbrown::HashMap;
+
 use crate::Error;
 use crate::regions::Origin;
 use crate::slab::{NONE, Slab};
+use crate::write::Root;
 
 /// Numbers of transactions have 28 bits, since a node keeps its flags beside them.
 pub(crate) const TRANSACTION_BITS: u32 = 28;
@@ -22,6 +25,8 @@ pub(crate) struct Transaction {
     pub(crate) origin: Origin,
     /// Pruning has come by all its nodes; none is in the list any more.
     pub(crate) visited: bool,
+    /// Its writes are repairs, whose places are in [`Transactions`].
+    pub(crate) repairs: bool,
 }
 
 /// A context, shared by the transactions of an origin that follow each other with nothing applied in between.
@@ -36,6 +41,8 @@ struct Shared {
 pub(crate) struct Transactions {
     all: Slab<Transaction>,
     contexts: Slab<Shared>,
+    /// Places of repairs, per transaction that has some, by index of the row change. Most have none.
+    roots: HashMap<u32, Box<[Root]>>,
     queues: Vec<Queue>,
 }
 
@@ -50,7 +57,12 @@ struct Queue {
 impl Transactions {
     pub(crate) fn new(regions: usize) -> Self {
         let queues = (0..regions).map(|_| Queue::default()).collect();
-        Self { all: Slab::new(1 << TRANSACTION_BITS), contexts: Slab::new(NONE), queues }
+        Self {
+            all: Slab::new(1 << TRANSACTION_BITS),
+            contexts: Slab::new(NONE),
+            roots: HashMap::new(),
+            queues,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -71,14 +83,19 @@ impl Transactions {
         sequence: u64,
         hlc: u64,
         seen: &[u64],
+        roots: &[Root],
     ) -> Result<u32, Error> {
         let context = self.context(origin, seen)?;
+        let repairs = !roots.is_empty();
         let transaction =
-            Transaction { hlc, sequence, context, first: NONE, left: 0, origin, visited: false };
+            Transaction { hlc, sequence, context, first: NONE, left: 0, origin, visited: false, repairs };
         let number = self
             .all
             .insert(transaction)
             .ok_or(Error::Full { what: "transactions", count: self.all.len() })?;
+        if repairs {
+            self.roots.insert(number, roots.into());
+        }
         let queue = &mut self.queues[usize::from(origin)].order;
         // Nearly always the end; a tail that returns after a failover has lower numbers than what came since.
         let at = match queue.back() {
@@ -110,6 +127,11 @@ impl Transactions {
         &self.contexts[transaction.context].seen
     }
 
+    /// The places of a transaction's repairs, by index of the row change; empty if its writes are none.
+    pub(crate) fn roots(&self, number: u32) -> &[Root] {
+        if self[number].repairs { self.roots.get(&number).map_or(&[], |roots| roots) } else { &[] }
+    }
+
     /// The transactions of `origin`, ascending by sequence number.
     pub(crate) fn of(&self, origin: Origin) -> impl Iterator<Item = &Transaction> {
         self.queues[usize::from(origin)].order.iter().map(|number| &self.all[*number])
@@ -129,7 +151,7 @@ impl Transactions {
     pub(crate) fn drop_spent(&mut self, origin: Origin) -> usize {
         let mut dropped = 0;
         while let Some(number) = self.queues[usize::from(origin)].order.front().copied() {
-            let Transaction { sequence, context, left, visited, .. } = self.all[number];
+            let Transaction { sequence, context, left, visited, repairs, .. } = self.all[number];
             if left > 0 || !visited {
                 break;
             }
@@ -137,6 +159,9 @@ impl Transactions {
             queue.order.pop_front();
             queue.gone = queue.gone.max(sequence);
             self.all.remove(number);
+            if repairs {
+                self.roots.remove(&number);
+            }
             let shared = &mut self.contexts[context];
             shared.users -= 1;
             if shared.users == 0 {
@@ -159,7 +184,8 @@ impl Transactions {
         let queues: usize = self.queues.iter().map(|queue| queue.order.capacity() * size_of::<u32>()).sum();
         // The heap rounds small blocks up; 16 bytes a block is its usual overhead.
         let contexts = self.contexts.len() * (self.queues.len() * size_of::<u64>() + 16);
-        self.all.bytes() + self.contexts.bytes() + contexts + queues
+        let roots: usize = self.roots.values().map(|roots| size_of_val::<[Root]>(roots) + 16).sum();
+        self.all.bytes() + self.contexts.bytes() + contexts + queues + self.roots.allocation_size() + roots
     }
 }
 

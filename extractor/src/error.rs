@@ -119,6 +119,37 @@ pub enum ExtractError {
         /// Where.
         place: Place,
     },
+    /// An applied transaction changed other rows than its lane said.
+    #[error(
+        "transaction {gtid} at binlog {place} is applied work of {origin}: its marker says {said} row changes, the binlog has \
+         {found}. Rows of this region were changed inside it by something other than Concord, or Concord has a bug: compare \
+         this region's tables with another region's, then re-seed this region"
+    )]
+    RowCount {
+        /// Whose work.
+        origin: RegionName,
+        /// What the marker says.
+        said: u64,
+        /// What the binlog has.
+        found: u64,
+        /// The transaction.
+        gtid: String,
+        /// Where.
+        place: Place,
+    },
+    /// A row of `concord.repair` that no lane writes.
+    #[error(
+        "row of concord.repair in transaction {gtid} at binlog {place}: {what}. Only Concord may write to schema concord; \
+         re-seed this region, and report this if nobody else did"
+    )]
+    Repair {
+        /// What is wrong with it.
+        what: &'static str,
+        /// The transaction.
+        gtid: String,
+        /// Where.
+        place: Place,
+    },
     /// An event beyond [`crate::Limits::event_len_max`].
     #[error(
         "{event} event of {len} bytes in transaction {gtid} at binlog {place}, of {table}: longer than {len_max}, so no peer \

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 
 use transaction::binlog::{Event, EventError, EventKind, GtidEvent, Tables, for_each_event};
-use transaction::record::{Body, Lineage, PositionBody, Record, TransactionBody};
-use transaction::{Context, Gtid, GtidSet, RecordNumber, RegionName, Sequence};
+use transaction::record::{Body, Lineage, PositionBody};
+use transaction::{Context, Gtid, GtidSet, RecordNumber, RegionName, RepairPlace, Sequence};
 
 use crate::error::{ExtractError, Place};
 use crate::group::{Group, GroupKind, Reading};
 use crate::stamp::{Stamp, Stamper};
+
+mod commit;
 
 /// Bounds of what the extractor holds in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub trait Sink {
     /// Events of a local transaction, in order; in several calls if it is large, of which `last` marks the last. Its
     /// writes are to be in the history index before [`Sink::passed`] says that the extractor is beyond them.
     fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String>;
+    /// The repairs of an applied transaction, which are a record of their own. `events` has a Table_map and a Rows event for
+    /// each, without checksums; `places` says for each, in order, where it stands in the fold order. To be in the history
+    /// index before [`Sink::passed`] as well.
+    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String>;
     /// The transaction whose events came last will come again from its beginning: the connection broke.
     fn forget(&mut self);
     /// One encoded record; numbers are dense. Not yet durable when this returns.
@@ -60,7 +66,8 @@ pub struct Resume {
     pub executed: GtidSet,
     /// Stamps as of that position record.
     pub stamper: Stamper,
-    /// Transactions that the log holds after it, oldest first.
+    /// Transactions and repairs that the log holds after it, oldest first. A repair has the GTID of the transaction that it
+    /// was made in.
     pub logged: VecDeque<(Sequence, Gtid)>,
     /// The next record's number.
     pub next_record: RecordNumber,
@@ -309,86 +316,6 @@ impl<S: Sink> Extractor<S> {
             self.write_position(wall_us)?;
         }
         self.on_idle(wall_us)
-    }
-
-    fn finish(&mut self, group: &mut Group) -> Result<(), ExtractError> {
-        self.check_tag(group)?;
-        if group.kind == GroupKind::Applied {
-            for marker in &group.markers {
-                self.resume.stamper.applied(marker.origin, marker.sequence, marker.hlc);
-            }
-        } else if group.own_rows {
-            self.commit_local(group)?;
-        }
-        Ok(())
-    }
-
-    fn commit_local(&mut self, group: &mut Group) -> Result<(), ExtractError> {
-        let stamp = self.stamp(group)?;
-        if let Some((sequence, logged)) = self.resume.logged.front().copied() {
-            if sequence != stamp.sequence || logged != group.gtid {
-                return Err(ExtractError::HistoryDiffers {
-                    sequence,
-                    logged: logged.to_string(),
-                    found: group.gtid.to_string(),
-                    place: self.place.clone(),
-                });
-            }
-            self.resume.logged.pop_front();
-            return Ok(());
-        }
-        self.feed(group, &stamp, true)?;
-        let events = std::mem::take(&mut group.events);
-        let body = Body::Transaction(TransactionBody {
-            context: stamp.context.clone(),
-            gtid: group.gtid,
-            commit_us: group.commit_us,
-            chunks: group.chunks,
-            events: &events,
-        });
-        self.append(stamp.sequence, stamp.hlc, group.checksums, body)
-    }
-
-    fn check_tag(&self, group: &Group) -> Result<(), ExtractError> {
-        let tag = group.gtid.source.tag.as_str();
-        let disagrees = |what| {
-            Err(ExtractError::TagDisagrees { gtid: group.gtid.to_string(), place: self.place.clone(), what })
-        };
-        let others = || group.markers.iter().any(|marker| marker.origin.as_str() != tag);
-        match group.kind {
-            GroupKind::Applied if !tag.is_empty() && tag != crate::OWN_TAG && others() => {
-                disagrees("a marker of another origin")
-            }
-            GroupKind::Local if self.resume.peers.iter().any(|peer| peer.as_str() == tag) => {
-                disagrees("no marker")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn append(
-        &mut self,
-        sequence: Sequence,
-        hlc: transaction::Hlc,
-        event_checksums: bool,
-        body: Body<'_>,
-    ) -> Result<(), ExtractError> {
-        let record = Record {
-            number: self.resume.next_record,
-            sequence,
-            hlc,
-            lineage: self.resume.lineage,
-            event_checksums,
-            body,
-        };
-        self.record.clear();
-        record.encode(&mut self.record);
-        self.sink.append(&self.record).map_err(ExtractError::Sink)?;
-        self.resume.next_record = self.resume.next_record.next();
-        if self.record.capacity() > 2 * self.limits.chunk_len {
-            self.record = Vec::new();
-        }
-        Ok(())
     }
 
     /// Tells the sink how far the stream is, unless it is inside a transaction.

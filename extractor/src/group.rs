@@ -2,11 +2,12 @@
 
 use transaction::Gtid;
 use transaction::binlog::{
-    Event, EventError, EventKind, GtidEvent, QueryEvent, RowsEvent, RowsKind, Statement, Tables,
+    Event, EventError, EventKind, GtidEvent, QueryEvent, RowsEvent, RowsKind, Statement, TableMap, Tables,
 };
 
 use crate::error::{ExtractError, Place};
 use crate::marker::{self, Marker};
+use crate::repair::{self, Repairs};
 use crate::stamp::{Stamp, Stamper};
 
 /// A transaction group that is being read.
@@ -16,8 +17,12 @@ pub(crate) struct Group {
     pub(crate) events: Vec<u8>,
     pub(crate) checksums: bool,
     pub(crate) kind: GroupKind,
-    /// The last state of each marker that it changed.
+    /// The last state of each marker that it changed, the one changed last at the end.
     pub(crate) markers: Vec<Marker>,
+    /// Of applied work, row changes outside schema `concord`.
+    pub(crate) rows: u64,
+    /// Of applied work, what Concord changed of itself.
+    pub(crate) repairs: Repairs,
     pub(crate) own_rows: bool,
     /// A BEGIN has come: only a COMMIT or its like ends it.
     pub(crate) begun: bool,
@@ -50,6 +55,8 @@ impl Group {
             checksums,
             kind: GroupKind::Unknown,
             markers: Vec::new(),
+            rows: 0,
+            repairs: Repairs::default(),
             own_rows: false,
             begun: false,
             stamp: None,
@@ -124,32 +131,75 @@ impl Reading<'_> {
         let found = RowsEvent::decode(event).and_then(|rows| Ok((rows, self.tables.of(&rows)?.clone())));
         let (rows, table) = found.map_err(|source| group.error(self.place, source))?;
         self.check_len(group, event, || table.full_name())?;
-        if Marker::is_marker(&table) && rows.kind != RowsKind::Delete {
-            if group.kind == GroupKind::Local {
-                return Err(ExtractError::MarkerLate {
-                    gtid: group.gtid.to_string(),
-                    place: self.place.clone(),
-                });
-            }
-            for change in rows.changes(&table) {
-                let marker =
-                    change.and_then(|change| change.after.map(|row| Marker::decode(&table, row)).transpose());
-                if let Some(marker) = marker.map_err(|source| group.error(self.place, source))? {
-                    group.markers.retain(|known| known.origin != marker.origin);
-                    group.markers.push(marker);
+        if table.schema == marker::SCHEMA {
+            return match (table.table.as_str(), rows.kind) {
+                (marker::TABLE, RowsKind::Write | RowsKind::Update) => {
+                    self.note_markers(group, &rows, &table)
                 }
+                (repair::TABLE, _) => self.note_repairs(group, &rows, &table),
+                // Concord's own book-keeping.
+                _ => Ok(()),
+            };
+        }
+        if group.kind == GroupKind::Applied {
+            for change in rows.changes(&table) {
+                change.map_err(|source| group.error(self.place, source))?;
+                group.rows += 1;
             }
-            if group.kind == GroupKind::Unknown {
-                group.kind = GroupKind::Applied;
-                group.events = Vec::new();
-            }
-        } else if table.schema == marker::SCHEMA {
-            // Concord's own book-keeping.
-        } else if group.kind != GroupKind::Applied {
+        } else {
             group.kind = GroupKind::Local;
             group.own_rows = true;
         }
         Ok(())
+    }
+
+    fn note_markers(
+        &self,
+        group: &mut Group,
+        rows: &RowsEvent<'_>,
+        table: &TableMap,
+    ) -> Result<(), ExtractError> {
+        if group.kind == GroupKind::Local {
+            return Err(ExtractError::MarkerLate { gtid: group.gtid.to_string(), place: self.place.clone() });
+        }
+        for change in rows.changes(table) {
+            let marker =
+                change.and_then(|change| change.after.map(|row| Marker::decode(table, row)).transpose());
+            if let Some(marker) = marker.map_err(|source| group.error(self.place, source))? {
+                group.markers.retain(|known| known.origin != marker.origin);
+                group.markers.push(marker);
+            }
+        }
+        if group.kind == GroupKind::Unknown {
+            group.kind = GroupKind::Applied;
+            group.events = Vec::new();
+        }
+        Ok(())
+    }
+
+    fn note_repairs(
+        &self,
+        group: &mut Group,
+        rows: &RowsEvent<'_>,
+        table: &TableMap,
+    ) -> Result<(), ExtractError> {
+        let gtid = group.gtid.to_string();
+        let refuse = |what| ExtractError::Repair { what, gtid: gtid.clone(), place: self.place.clone() };
+        match rows.kind {
+            _ if group.kind != GroupKind::Applied => Err(refuse("no marker comes before it")),
+            RowsKind::Update => Err(refuse("it was changed in place")),
+            // The lane takes its rows out again.
+            RowsKind::Delete => Ok(()),
+            RowsKind::Write => {
+                for change in rows.changes(table) {
+                    let change = change.map_err(|source| group.error(self.place, source))?;
+                    if let Some(row) = change.after {
+                        group.repairs.push(table, row, self.len_max).map_err(refuse)?;
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     fn classify_statement(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {

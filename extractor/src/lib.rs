@@ -9,6 +9,8 @@
 //! **Invariants.**
 //! - A transaction that changed `concord.marker` is applied work; every other one with rows is local. The marker comes
 //!   before all other rows, or extraction halts.
+//! - Applied work changed as many rows as its marker says at the end, or extraction halts. The repairs in it are one record
+//!   of this region's own log, behind what was applied.
 //! - Stamps are a fold over the binlog: reading it again from a position record gives the same ones.
 //! - A transaction that the log holds already must come again with the same GTID, else extraction halts.
 //! - An event or statement of unknown kind halts. Nothing is skipped but account statements, maintenance, and Concord's own.
@@ -19,6 +21,7 @@ pub mod error;
 mod extract;
 mod group;
 mod marker;
+mod repair;
 pub mod replica;
 mod stamp;
 

@@ -17,14 +17,12 @@ pub(crate) struct Marker {
     pub(crate) sequence: Sequence,
     /// The newest stamp among them.
     pub(crate) hlc: Hlc,
+    /// Row changes outside schema `concord` in this binlog transaction, if it is the last state of a marker there: an earlier
+    /// one still has the number of the transaction before.
+    pub(crate) row_changes: u64,
 }
 
 impl Marker {
-    /// Whether a table map is that of the marker table.
-    pub(crate) fn is_marker(table: &TableMap) -> bool {
-        table.schema == SCHEMA && table.table == TABLE
-    }
-
     /// Reads the after image of a marker row, by column name.
     pub(crate) fn decode(table: &TableMap, image: &[u8]) -> Result<Self, EventError> {
         const BAD: EventError = EventError::Malformed {
@@ -45,6 +43,7 @@ impl Marker {
             origin: RegionName::new(origin).map_err(|_| BAD)?,
             sequence: Sequence(number("sequence")?),
             hlc: Hlc(number("hlc")?),
+            row_changes: number("row_changes")?,
         })
     }
 }

@@ -9,7 +9,7 @@ pub struct Stamper {
     pub context: Context,
     /// The newest stamp seen, those carried by markers included.
     pub last_hlc: Hlc,
-    /// The last local transaction.
+    /// The last local transaction or repair.
     pub last_sequence: Sequence,
 }
 
@@ -25,7 +25,10 @@ pub struct Stamp {
 }
 
 impl Stamper {
-    /// Stamps the next local transaction.
+    /// Stamps the next local transaction, or the repairs of the applied transaction that was noted last.
+    ///
+    /// Repairs take their place in the fold order from what they settle. The time of their record says that it covers what is
+    /// before it, as for any record.
     pub fn local(&mut self, commit_us: u64) -> Stamp {
         self.last_hlc = self.last_hlc.tick(commit_us);
         self.last_sequence = self.last_sequence.next();

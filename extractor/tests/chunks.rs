@@ -6,8 +6,9 @@ mod support;
 mod synthetic;
 
 use extractor::{Extractor, Limits, Place};
+use support::own::marker;
 use support::{Recorder, begin, feed, fresh, split, transaction};
-use synthetic::{gtid, insert, marker, query, xid};
+use synthetic::{gtid, insert, query, xid};
 use transaction::record::{Body, Record};
 use transaction::{Hlc, RecordNumber, Sequence};
 
@@ -72,7 +73,7 @@ fn memory_holds_no_more_than_a_chunk_and_an_event() {
 fn a_large_applied_transaction_is_not_kept_at_all() {
     let (mut extractor, recorder) = small_chunks();
     let rows: Vec<u8> = (0..50).flat_map(|id| insert(id, 0)).collect();
-    let stream = [gtid(1, 1, 100), query("", "BEGIN"), marker("us", 1, 1), rows, xid()].concat();
+    let stream = [gtid(1, 1, 100), query("", "BEGIN"), marker("us", 1, 1, 50), rows, xid()].concat();
     feed(&mut extractor, &stream).unwrap();
     let given = recorder.0.borrow();
     assert!(given.records.is_empty() && given.writes.is_empty());

@@ -5,8 +5,9 @@ mod support;
 #[path = "../../transaction/tests/synthetic/mod.rs"]
 mod synthetic;
 
+use support::own::marker;
 use support::{extract, fresh, gtid_of, name, transaction};
-use synthetic::{gtid, insert, marker, query, tagged_gtid, xid};
+use synthetic::{gtid, insert, query, tagged_gtid, xid};
 use transaction::binlog::{EventError, Item, Tables, for_each_item};
 use transaction::{Hlc, Sequence};
 
@@ -19,7 +20,7 @@ fn group(number: u64, commit_us: u64, rows: &[Vec<u8>]) -> Vec<u8> {
 fn local_work_is_recorded_whole_and_stamped_after_the_applied_work_before_it() {
     let stream = [
         group(1, 100, &[insert(1, 1)]),
-        group(2, 200, &[marker("us", 7, 5_000), insert(2, 2), marker("us", 7, 5_000)]),
+        group(2, 200, &[marker("us", 7, 5_000, 9), insert(2, 2), marker("us", 7, 5_000, 1)]),
         group(3, 300, &[insert(3, 3)]),
     ];
     let (result, given) = extract(fresh(), &stream.concat());
@@ -49,7 +50,7 @@ fn local_work_is_recorded_whole_and_stamped_after_the_applied_work_before_it() {
 #[test]
 fn all_markers_of_a_transaction_count() {
     let stream = [
-        group(1, 100, &[marker("us", 7, 50), marker("ap", 3, 9_000), marker("us", 8, 60)]),
+        group(1, 100, &[marker("us", 7, 50, 0), marker("ap", 3, 9_000, 0), marker("us", 8, 60, 0)]),
         group(2, 200, &[insert(1, 1)]),
     ];
     let (result, given) = extract(fresh(), &stream.concat());
@@ -62,7 +63,7 @@ fn all_markers_of_a_transaction_count() {
 #[test]
 fn applied_work_with_the_tag_of_its_origin_is_applied_work() {
     let stream =
-        [tagged_gtid(1, "us", 1, 5), query("", "BEGIN"), marker("us", 1, 5), insert(1, 1), xid()].concat();
+        [tagged_gtid(1, "us", 1, 5), query("", "BEGIN"), marker("us", 1, 5, 1), insert(1, 1), xid()].concat();
     let (result, given) = extract(fresh(), &stream);
     result.unwrap();
     assert!(given.records.is_empty() && given.writes.is_empty());
@@ -102,6 +103,20 @@ fn own_book_keeping_and_empty_transactions_leave_no_record() {
     let (result, given) = extract(fresh(), &stream.concat());
     result.unwrap();
     assert!(given.records.is_empty());
+    assert_eq!(given.passed.len(), 3);
+}
+
+#[test]
+fn own_tables_are_made_without_a_record_also_on_a_server_without_tags() {
+    let make = "CREATE TABLE IF NOT EXISTS concord.repair (id INT UNSIGNED NOT NULL PRIMARY KEY)";
+    let stream = [
+        [gtid(1, 1, 5), query("concord", "CREATE DATABASE IF NOT EXISTS concord")].concat(),
+        [gtid(1, 2, 5), query("concord", make)].concat(),
+        [tagged_gtid(1, "_concord", 1, 5), query("", make)].concat(),
+    ];
+    let (result, given) = extract(fresh(), &stream.concat());
+    result.unwrap();
+    assert!(given.records.is_empty() && given.writes.is_empty());
     assert_eq!(given.passed.len(), 3);
 }
 

@@ -6,8 +6,9 @@ mod support;
 mod synthetic;
 
 use extractor::{ExtractError, Limits};
+use support::own::marker;
 use support::{begin, feed, fresh, gtid_of, halt};
-use synthetic::{event, gtid, insert, marker, query, tagged_gtid, xid};
+use synthetic::{event, gtid, insert, query, tagged_gtid, xid};
 use transaction::Sequence;
 use transaction::binlog::EventError;
 
@@ -72,7 +73,7 @@ fn rows_that_end_in_a_rollback_halt() {
 fn a_write_in_a_region_that_must_not_write_halts() {
     let mut resume = fresh();
     resume.may_write = false;
-    let applied = group(1, &[marker("us", 1, 1), insert(1, 1)]);
+    let applied = group(1, &[marker("us", 1, 1, 1), insert(1, 1)]);
     let (error, given) = halt(resume, &[applied, group(2, &[insert(1, 1)])].concat());
     assert!(matches!(error, ExtractError::WriteForbidden { .. }), "{error}");
     assert_names(&error, &format!("{SERVER}:2"));
@@ -83,7 +84,7 @@ fn a_write_in_a_region_that_must_not_write_halts() {
 #[test]
 fn a_marker_of_another_origin_than_the_tag_halts() {
     let stream =
-        [tagged_gtid(1, "us", 1, 1), query("", "BEGIN"), marker("ap", 1, 1), insert(1, 1), xid()].concat();
+        [tagged_gtid(1, "us", 1, 1), query("", "BEGIN"), marker("ap", 1, 1, 1), insert(1, 1), xid()].concat();
     let (error, _) = halt(fresh(), &stream);
     assert!(
         matches!(error, ExtractError::TagDisagrees { what: "a marker of another origin", .. }),
@@ -102,7 +103,7 @@ fn a_regions_tag_without_its_marker_halts() {
 
 #[test]
 fn a_marker_after_other_rows_halts() {
-    let (error, given) = halt(fresh(), &group(1, &[insert(1, 1), marker("us", 1, 1)]));
+    let (error, given) = halt(fresh(), &group(1, &[insert(1, 1), marker("us", 1, 1, 1)]));
     assert!(matches!(error, ExtractError::MarkerLate { .. }), "{error}");
     assert_names(&error, &format!("{SERVER}:1"));
     assert!(given.records.is_empty());

@@ -7,8 +7,9 @@ mod synthetic;
 
 use extractor::{ExtractError, Extractor, Limits, Place};
 use proptest::prelude::*;
-use support::{Recorder, begin, fresh, groups, resume_from, split, transaction};
-use synthetic::{gtid, insert, marker, query, tagged_gtid, xid};
+use support::own::{deletion, marker, place, repairs};
+use support::{Recorder, begin, fresh, groups, resume_from, split};
+use synthetic::{gtid, insert, query, tagged_gtid, xid};
 use transaction::record::{Body, Record, RecordKind};
 
 /// A transaction group of a random stream.
@@ -16,8 +17,9 @@ use transaction::record::{Body, Record, RecordKind};
 enum Group {
     /// Commit time and number of rows.
     Local(u64, usize),
-    /// Of the first or second peer: how far its numbers and its clock jump, and whether the GTID is tagged.
-    Applied(bool, u64, u64, bool),
+    /// Of the first or second peer: how far its numbers and its clock jump, whether the GTID is tagged, and how many repairs
+    /// it holds.
+    Applied(bool, u64, u64, bool, u8),
     Empty,
     Account,
     Ddl(u64),
@@ -26,7 +28,8 @@ enum Group {
 fn group() -> impl Strategy<Value = Group> {
     prop_oneof![
         4 => (0u64..500, 1usize..9).prop_map(|(us, rows)| Group::Local(us, rows)),
-        3 => (any::<bool>(), 1u64..4, 0u64..400, any::<bool>()).prop_map(|(p, s, us, t)| Group::Applied(p, s, us, t)),
+        4 => (any::<bool>(), 1u64..4, 0u64..400, any::<bool>(), 0u8..3)
+            .prop_map(|(peer, s, us, tagged, repairs)| Group::Applied(peer, s, us, tagged, repairs)),
         1 => Just(Group::Empty),
         1 => Just(Group::Account),
         1 => (0u64..500).prop_map(Group::Ddl),
@@ -44,11 +47,15 @@ fn stream(list: &[Group]) -> Vec<u8> {
                 let rows: Vec<u8> = (0..*count).flat_map(|id| insert(id as i32, 0)).collect();
                 [gtid(1, number, *us), query("", "BEGIN"), rows, xid()].concat()
             }
-            Group::Applied(second, sequences, us, tagged) => {
+            Group::Applied(second, sequences, us, tagged, count) => {
                 let (peer, name) = (&mut peers[usize::from(*second)], if *second { "ap" } else { "us" });
                 *peer = (peer.0 + sequences, peer.1 + us);
                 let begin = if *tagged { tagged_gtid(1, name, number, 1) } else { gtid(1, number, 1) };
-                [begin, query("", "BEGIN"), marker(name, peer.0, peer.1), insert(7, 7), xid()].concat()
+                let list: Vec<_> =
+                    (1..=*count).map(|level| (place(name, peer.0, level), deletion(7))).collect();
+                let own = if list.is_empty() { Vec::new() } else { repairs(&list) };
+                let changes = |said| marker(name, peer.0, peer.1, said);
+                [begin, query("", "BEGIN"), changes(9), insert(7, 7), own, changes(1), xid()].concat()
             }
             Group::Empty => [gtid(1, number, 1), query("", "BEGIN"), query("", "COMMIT")].concat(),
             Group::Account => [gtid(1, number, 1), query("r", "GRANT ALL ON *.* TO x")].concat(),
@@ -126,10 +133,11 @@ proptest! {
         let given = recorder.0.borrow();
         // What the log held already is not written to the index again either: that was rebuilt from the log.
         let held = log.iter().rev().find_map(|raw| match Record::decode(raw).unwrap().body {
-            Body::Transaction(_) => Some(Record::decode(raw).unwrap().sequence.0),
+            Body::Transaction(_) | Body::Repair { .. } => Some(Record::decode(raw).unwrap().sequence.0),
             _ => None,
         });
         prop_assert!(given.writes.iter().all(|(sequence, _, _)| Some(*sequence) > held), "{held:?}: {:?}", given.writes);
+        prop_assert!(given.repairs.iter().all(|(sequence, _, _)| Some(*sequence) > held), "{held:?}: {:?}", given.repairs);
         log.extend(given.records.iter().cloned());
         prop_assert_eq!(log, reference);
     }
@@ -142,10 +150,11 @@ proptest! {
         let told = |records: &[Vec<u8>]| -> Vec<_> {
             records
                 .iter()
-                .filter(|raw| Record::decode(raw).unwrap().kind() == RecordKind::Transaction)
-                .map(|raw| {
-                    let (record, body) = transaction(raw);
-                    (record.sequence, record.hlc, body.gtid, body.context, body.chunks, body.events.to_vec())
+                .map(|raw| Record::decode(raw).unwrap())
+                .filter_map(|record| {
+                    let body = record.transaction()?;
+                    let (context, events) = (body.context.clone(), body.events.to_vec());
+                    Some((record.kind(), record.sequence, record.hlc, body.gtid, context, body.chunks, events))
                 })
                 .collect()
         };
@@ -161,7 +170,9 @@ proptest! {
         prop_assert_eq!(told(&given.records), told(&reference.records));
         let numbers: Vec<u64> = given.records.iter().map(|raw| Record::decode(raw).unwrap().number.0).collect();
         prop_assert_eq!(&numbers, &(1..=numbers.len() as u64).collect::<Vec<_>>());
-        let ends: Vec<_> = given.writes.iter().filter(|(_, _, last)| *last).map(|(sequence, _, _)| *sequence).collect();
+        let local = given.writes.iter().filter(|(_, _, last)| *last).map(|(sequence, _, _)| *sequence);
+        let mut ends: Vec<_> = local.chain(given.repairs.iter().map(|(sequence, _, _)| *sequence)).collect();
+        ends.sort();
         prop_assert_eq!(&ends, &(1..=ends.len() as u64).collect::<Vec<_>>());
     }
 }
@@ -179,6 +190,28 @@ fn no_position_record_is_written_while_the_log_is_ahead_of_what_is_read() {
         recorder.0.borrow().records.iter().map(|raw| Record::decode(raw).unwrap().kind()).collect();
     // After the first the log is still ahead by the second; from there on it is not.
     assert_eq!(kinds, [RecordKind::Position, RecordKind::Transaction, RecordKind::Position]);
+}
+
+#[test]
+fn a_repair_in_the_log_is_known_again_by_its_number_and_its_transaction() {
+    let repaired = |repairs| stream(&[Group::Local(1, 1), Group::Applied(false, 3, 9, false, repairs)]);
+    let (mut whole, reference) = small_chunks(fresh());
+    run(&mut whole, &repaired(1), &[true], usize::MAX).unwrap();
+    let log = reference.0.borrow().records.clone();
+    let kinds: Vec<RecordKind> = log.iter().map(|raw| Record::decode(raw).unwrap().kind()).collect();
+    assert_eq!(kinds, [RecordKind::Transaction, RecordKind::Position, RecordKind::Repair]);
+    let (mut again, recorder) = small_chunks(resume_from(&log));
+    run(&mut again, &repaired(1), &[], usize::MAX).unwrap();
+    assert!(recorder.0.borrow().records.is_empty() && recorder.0.borrow().repairs.is_empty());
+    assert_eq!(
+        recorder.0.borrow().passed.last().map(|(_, sequence, record)| (*sequence, *record)),
+        Some((2, 3))
+    );
+    // A binlog that has another transaction there is another server's.
+    let other = stream(&[Group::Local(1, 1), Group::Empty, Group::Local(5, 1)]);
+    let (mut again, _) = small_chunks(resume_from(&log));
+    let error = run(&mut again, &other, &[], usize::MAX).unwrap_err();
+    assert!(matches!(error, ExtractError::HistoryDiffers { .. }), "{error}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod binary;
 pub mod compare;
 pub mod concord;
 pub mod error;
+pub mod hot;
 pub mod mesh;
 pub mod port;
 pub mod process;

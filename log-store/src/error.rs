@@ -183,6 +183,41 @@ pub enum Error {
         /// The first failure, in full.
         cause: String,
     },
+    /// Damage in the conflict journal that is no torn tail. Nothing was dropped. Remedy: move the file away.
+    #[error(
+        "the conflict journal is damaged ({path}, offset {offset}): {reason}. Nothing was dropped. No row depends on this file: stop concord, move it \
+         away, start again; the conflicts noted in it are then no longer listed"
+    )]
+    JournalDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Offset in it, in bytes.
+        offset: u64,
+        /// What was found.
+        reason: String,
+    },
+    /// An earlier failure stopped the conflict journal. Remedy: mend the cause, restart.
+    #[error("the conflict journal was stopped by an earlier failure: {cause}")]
+    JournalStopped {
+        /// The first failure, in full.
+        cause: String,
+    },
+    /// An entry for the conflict journal is too long. Nothing was written.
+    #[error(
+        "an entry of {bytes} bytes is too long for the conflict journal, which takes up to {max}; please report this"
+    )]
+    JournalEntryTooLong {
+        /// Length of its payload, in bytes.
+        bytes: usize,
+        /// The longest that is taken.
+        max: usize,
+    },
+    /// The conflict journal was to be written, but its store was opened read-only.
+    #[error("{dir} was opened read-only; only `concord run` writes the conflict journal")]
+    JournalReadOnly {
+        /// The data folder.
+        dir: PathBuf,
+    },
     /// The store was opened read-only.
     #[error("the log of {origin} was opened read-only; only `concord run` writes to it")]
     ReadOnly {
@@ -208,7 +243,10 @@ impl Error {
             Self::NotNextSequence { .. } => "log-sequence-gap",
             Self::BadRecord { .. } => "log-bad-record",
             Self::Stopped { .. } => "log-stopped",
-            Self::ReadOnly { .. } => "log-read-only",
+            Self::ReadOnly { .. } | Self::JournalReadOnly { .. } => "log-read-only",
+            Self::JournalDamaged { .. } => "journal-damaged",
+            Self::JournalStopped { .. } => "journal-stopped",
+            Self::JournalEntryTooLong { .. } => "journal-entry-too-long",
         }
     }
 

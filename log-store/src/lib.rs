@@ -4,6 +4,8 @@
 //! with group commit, finds them again by record number, sequence number or HLC, and recovers them after a crash.
 //! `FORMAT.md` beside this crate describes every byte and is the promise this code keeps.
 //!
+//! Beside the logs it keeps the conflict journal ([`Journal`]): what was decided about which row, for people to read.
+//!
 //! **What it is not.** It knows no runtime, no clock and no network, and it never looks into the body of a record: only
 //! the fixed header and the checksum concern it. It has no checkpoint file; what the log holds *is* the progress. What
 //! may be deleted is decided by the caller, who knows stability and age ([`Log::retain`]).
@@ -16,6 +18,7 @@
 //! - Only a provably torn tail is dropped at open. A last record that is whole but fails its checksum waits for the
 //!   caller ([`Log::drop_damaged_last`]); damage anywhere else is an error that names file, offset and record.
 //! - After a failed write or sync a log accepts nothing more until it is opened anew.
+//! - An entry of the journal is durable when [`Journal::write`] returns; of all entries under one id, the last one counts.
 //!
 //! **In use.**
 //! ```no_run
@@ -49,6 +52,7 @@ pub mod disk;
 mod error;
 mod identity;
 mod index;
+mod journal;
 mod log;
 mod lookup;
 mod reader;
@@ -63,6 +67,10 @@ mod writer;
 
 pub use error::{Damage, Error};
 pub use identity::{FORMAT_VERSION, Identity};
+pub use journal::{
+    EntryId, Found, JOURNAL_FILE_BYTES_DEFAULT, Journal, JournalOptions, JournalReader, JournalRetention,
+    PAYLOAD_BYTES_MAX, Standing,
+};
 pub use log::{Log, Tail};
 pub use reader::{LogReader, RawRecord};
 pub use recovery::{DamagedLast, DroppedChain, Recovery, TornCause, TornTail};

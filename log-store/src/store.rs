@@ -35,7 +35,8 @@ impl Default for Options {
 
 /// The logs of one region: its own and its copies of the others'.
 ///
-/// The folder belongs to the store alone. Every subfolder whose name is a region name is a log.
+/// The folder belongs to the store alone. Every subfolder whose name is a region name is a log; the conflict journal has
+/// one whose name is none.
 #[derive(Debug)]
 pub struct Store {
     disk: Arc<dyn Disk>,
@@ -147,6 +148,16 @@ impl Store {
         verify::verify_folder(&*self.disk, &self.dir.join(origin.as_str()), origin, None, progress)
     }
 
+    /// The disk that it lies on.
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The lock on the folder; `None` if it was opened for looking only.
+    pub(crate) fn lock(&self) -> Option<&Arc<dyn Lock>> {
+        self.lock.as_ref()
+    }
+
     fn check_held(&self, origin: RegionName) -> Result<(), Error> {
         match self.origins()?.contains(&origin) {
             true => Ok(()),
@@ -156,7 +167,7 @@ impl Store {
 }
 
 /// Makes a folder, and any parents that are absent, so that their names survive a power failure.
-fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+pub(crate) fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
     let is_absent = |dir: &&Path| disk.list(dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let absent: Vec<&Path> =
         dir.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).take_while(is_absent).collect();

@@ -74,6 +74,9 @@ pub(crate) enum Command {
     /// Read the transaction log
     #[command(subcommand)]
     Log(LogCommand),
+    /// Read the conflict journal, and decide a conflict otherwise
+    #[command(subcommand)]
+    Conflicts(ConflictsCommand),
 }
 
 /// `concord init`.
@@ -246,6 +249,95 @@ pub(crate) struct LogVerifyArgs {
     pub(crate) origin: Option<RegionName>,
 }
 
+/// `concord conflicts`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConflictsCommand {
+    /// List conflicts that were found in this region
+    #[command(after_help = "Example:\n  concord conflicts list --table shop.* --since 1d")]
+    List(ConflictsListArgs),
+    /// Explain one: who wrote what, who had seen what, what was decided and why
+    #[command(after_help = "Example:\n  concord conflicts show 5e1f03")]
+    Show(ConflictsShowArgs),
+    /// Write the other row, or given values, into this region's MySQL: an ordinary write, which replicates
+    #[command(after_help = "Example:\n  concord conflicts override 5e1f03 --with existing --dry-run")]
+    Override(ConflictsOverrideArgs),
+}
+
+/// `concord conflicts list`.
+#[derive(Debug, Args)]
+pub(crate) struct ConflictsListArgs {
+    /// Only of tables that match: schema.table with * and ?
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) table: Option<filters::Pattern>,
+    /// Only of this kind, such as update-update, insert-insert, update-delete, unique, foreign-key
+    #[arg(long, value_parser = crate::conflicts::parse_kind)]
+    pub(crate) kind: Option<applier::journal::Kind>,
+    /// Only found at this time or later: 2026-01-31T12:00:00Z, or a span such as 15m for that long ago
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only found before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Only with a write of this region
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<RegionName>,
+    /// How many at most, the newest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// Print JSON, one conflict a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `concord conflicts show`.
+#[derive(Debug, Args)]
+pub(crate) struct ConflictsShowArgs {
+    /// Its id, or the beginning of it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `concord conflicts override`.
+#[derive(Debug, Args)]
+pub(crate) struct ConflictsOverrideArgs {
+    /// Its id, or the beginning of it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Make the row what this one of the two writes made it
+    #[arg(long, value_name = "WRITE", required_unless_present = "set")]
+    pub(crate) with: Option<Which>,
+    /// Give a column this value, beside --with or alone: text as it is, NULL, or a quoted SQL literal; repeat for more columns
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = parse_set)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write although the row has changed since the conflict
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// One of the two writes of a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Which {
+    /// The one that arrived
+    Incoming,
+    /// The one that was here
+    Existing,
+}
+
+fn parse_set(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((column, value)) if !column.trim().is_empty() => {
+            Ok((column.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err(format!("{text:?} gives no column a value: write COLUMN=VALUE")),
+    }
+}
+
 fn parse_peer(text: &str) -> Result<(RegionName, Address), String> {
     let (name, address) =
         text.split_once('=').ok_or_else(|| format!("{text:?} is no peer: write us=us.example:7400"))?;
@@ -303,6 +395,10 @@ mod tests {
             "log show 5 --sql",
             "log show --gtid 21eca99d-e6d3-11f1-93a5-02fc00000001:8 --origin us --json",
             "log verify --origin us",
+            "conflicts list --table shop.* --kind update-update --since 1d --until 2026-01-31 --region us --limit 5 --json",
+            "conflicts show 5e1f --json",
+            "conflicts override 5e1f --with incoming --dry-run",
+            "conflicts override 5e1f --set a=1 --set b=x=y --yes",
         ] {
             Cli::try_parse_from(std::iter::once("concord").chain(line.split(' '))).expect(line);
         }
@@ -310,9 +406,19 @@ mod tests {
 
     #[test]
     fn wrong_usage_ends_with_exit_code_2() {
-        for line in
-            ["", "log show", "log show 5 --gtid x", "init --region EU", "init --region eu --peer us", "fly"]
-        {
+        for line in [
+            "",
+            "log show",
+            "log show 5 --gtid x",
+            "init --region EU",
+            "init --region eu --peer us",
+            "conflicts list --kind quarrel",
+            "conflicts list --table stock",
+            "conflicts override 5e1f",
+            "conflicts override 5e1f --with both",
+            "conflicts override 5e1f --set =1",
+            "fly",
+        ] {
             let words = std::iter::once("concord").chain(line.split(' ').filter(|word| !word.is_empty()));
             assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -1,4 +1,4 @@
-//! Status, health and metrics over HTTP, and the two wishes of a person: pause and resume.
+//! Status, health, metrics and conflicts over HTTP, and the two wishes of a person: pause and resume.
 //!
 //! There is no password: whoever reaches the port may ask. Answers are JSON, failures `{"error": …}`, metrics the text
 //! that Prometheus reads. Health is answered from memory, so a slow disk does not look like a dead process.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +18,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use transaction::RegionName;
 
+use crate::commands::log::time;
+use crate::conflicts::{self, Filter, LookError};
 use crate::metrics::Metrics;
 use crate::region::board::Board;
 use crate::region::clock::now_us;
@@ -54,12 +56,15 @@ pub(crate) async fn serve(listener: TcpListener, board: Arc<Board>, mut shutdown
 
 fn router(board: Arc<Board>) -> Router {
     let source = board.clone();
-    let metrics = Arc::new(Metrics::new(board.region, move || status::status(&source, now_us())));
+    let metrics = Metrics::new(board.region, move || status::status(&source, now_us()));
+    let metrics = Arc::new(metrics.with_conflicts(board.conflicts.counts()));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .route("/v1/status", get(show))
+        .route("/v1/conflicts", get(list_conflicts))
+        .route("/v1/conflicts/{id}", get(show_conflict))
         .route("/v1/pause", post(pause))
         .route("/v1/resume", post(resume))
         .fallback(no_such_path)
@@ -86,6 +91,83 @@ async fn readyz(State(served): State<Served>) -> Response {
 async fn show(State(served): State<Served>) -> Response {
     match blocking(move || status::status(&served.board, now_us())).await {
         Ok(status) => Json::<Status>(status).into_response(),
+        Err(failure) => failure,
+    }
+}
+
+/// How many conflicts an answer has if nothing else is asked for, and at most.
+const CONFLICTS: (usize, usize) = (50, 1_000);
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichConflicts {
+    table: Option<String>,
+    kind: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    region: Option<String>,
+    limit: Option<usize>,
+}
+
+impl WhichConflicts {
+    fn filter(self) -> Result<Filter, String> {
+        let time = |text: Option<String>| text.map(|text| time::parse(&text)).transpose();
+        Ok(Filter {
+            table: self.table.map(|table| table.parse()).transpose().map_err(|e| format!("{e}"))?,
+            kind: self.kind.map(|kind| conflicts::parse_kind(&kind)).transpose()?,
+            since_us: time(self.since).map_err(|e| e.to_string())?,
+            until_us: time(self.until).map_err(|e| e.to_string())?,
+            region: self.region.map(|region| region.parse()).transpose().map_err(|e| format!("{e}"))?,
+            limit: self.limit.unwrap_or(CONFLICTS.0).min(CONFLICTS.1),
+        })
+    }
+}
+
+/// A type of its own, so that columns stay in their order.
+#[derive(serde::Serialize)]
+struct Conflicts {
+    conflicts: Vec<applier::journal::Entry>,
+    /// Why there may be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// The last conflicts, oldest first; with `error`, if some could not be read.
+async fn list_conflicts(
+    State(served): State<Served>,
+    which: Result<Query<WhichConflicts>, QueryRejection>,
+) -> Response {
+    let known = "the parameters are table=PATTERN, kind=, since=, until=, region= and limit=";
+    let filter = match which.map_err(|e| e.body_text()).and_then(|Query(which)| which.filter()) {
+        Ok(filter) => filter,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("{error}; {known}")),
+    };
+    let listed =
+        blocking(move || served.board.conflicts.read().map(|reader| conflicts::list(reader, &filter)));
+    match listed.await {
+        Ok(Ok((conflicts, trouble))) => {
+            let error = trouble.map(|trouble| trouble.to_string());
+            Json(Conflicts { conflicts, error }).into_response()
+        }
+        Ok(Err(error)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(failure) => failure,
+    }
+}
+
+async fn show_conflict(State(served): State<Served>, Path(id): Path<String>) -> Response {
+    let found = blocking(move || {
+        served.board.conflicts.read().map_err(LookError::from).and_then(|reader| conflicts::find(reader, &id))
+    });
+    match found.await {
+        Ok(Ok(entry)) => Json(entry).into_response(),
+        Ok(Err(error)) => {
+            let code = match error {
+                LookError::Unknown(_) => StatusCode::NOT_FOUND,
+                LookError::Argument(_) => StatusCode::BAD_REQUEST,
+                LookError::Store(_) | LookError::Entry { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            refuse(code, error.to_string())
+        }
         Err(failure) => failure,
     }
 }
@@ -172,7 +254,7 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
 
 async fn no_such_path(request: Request) -> Response {
     let error = format!(
-        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status and POST /v1/pause, /v1/resume",
+        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status, /v1/conflicts, /v1/conflicts/ID and POST /v1/pause, /v1/resume",
         request.uri().path()
     );
     refuse(StatusCode::NOT_FOUND, error)

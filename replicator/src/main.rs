@@ -16,6 +16,7 @@
 mod cli;
 mod commands;
 mod config;
+mod conflicts;
 mod http;
 mod metrics;
 mod region;

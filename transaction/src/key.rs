@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::binlog::{ColumnType, EventError, RowChange, TableMap, row_values};
+use crate::binlog::{Column, ColumnType, EventError, RowChange, TableMap, row_values};
 
 /// 128-bit hash of a table and a primary key as the server compares it.
 ///
@@ -51,6 +51,14 @@ pub enum KeyError {
         table: String,
         /// Character set.
         charset: String,
+    },
+    /// A key on a column that is not in the row images, as those of a delete have no virtual columns.
+    #[error("row images of table {table} lack column {column}, so no key on it can be compared")]
+    Absent {
+        /// Schema and table.
+        table: String,
+        /// The column.
+        column: String,
     },
     /// The row image cannot be read.
     #[error(transparent)]
@@ -202,7 +210,8 @@ fn trim_end<'a>(mut text: &'a [u8], pad: &[u8]) -> &'a [u8] {
     text
 }
 
-/// The key of a row image. `scratch` is room for the canonical bytes, reused from call to call.
+/// Identity of the row in an image, by its table's primary key. `scratch` is room for the canonical bytes, reused from call
+/// to call.
 pub fn key_of(
     table: &TableMap,
     image: &[u8],
@@ -212,43 +221,103 @@ pub fn key_of(
     if table.primary_key.is_empty() {
         return Err(KeyError::NoPrimaryKey { table: table.full_name() });
     }
+    let null = KeyError::Event(EventError::Malformed { event: "rows", what: "a primary key column is NULL" });
+    key_of_columns(table, image, &table.primary_key, weights, scratch)?.ok_or(null)
+}
+
+/// The hash of any columns of a row image, compared as a key of the table compares them; `None` if one of them is NULL,
+/// since such a row is equal to no other.
+///
+/// `columns` are places in key order, each with its prefix length in characters (0: whole). Under the columns of the
+/// primary key it is [`key_of`]. Another key of the table may have the same hash for other rows, if its types are alike:
+/// hashes of one key only can be compared.
+pub fn key_of_columns(
+    table: &TableMap,
+    image: &[u8],
+    columns: &[(usize, u32)],
+    weights: &Weights,
+    scratch: &mut Vec<u8>,
+) -> Result<Option<KeyHash>, KeyError> {
+    key_of_columns_named((&table.schema, &table.table), table, image, columns, weights, scratch)
+}
+
+/// As [`key_of_columns`], but under the name (schema, table) of another table: the key that a child's row refers to.
+///
+/// `table` and `image` are the child's, and `columns` those of its foreign key in the order in which the parent's key has
+/// the columns that they refer to. Where that key is the parent's primary key, the hash is [`key_of`] of the parent's row.
+///
+/// Both must weigh alike: integers of any width but one sign, texts of one collation (CHAR and VARCHAR may be mixed), other
+/// types with the same precision. A server demands that of a foreign key, but lets BINARY refer to VARBINARY, where zeros at
+/// the end are part of the one and not of the other.
+pub fn key_of_columns_named(
+    (schema, name): (&str, &str),
+    table: &TableMap,
+    image: &[u8],
+    columns: &[(usize, u32)],
+    weights: &Weights,
+    scratch: &mut Vec<u8>,
+) -> Result<Option<KeyHash>, KeyError> {
     scratch.clear();
-    for name in [&table.schema, &table.table] {
+    for name in [schema, name] {
         scratch.extend_from_slice(name.as_bytes());
         scratch.push(0);
     }
     let values = row_values(table, image)?;
-    for (place, prefix) in &table.primary_key {
-        let column = &table.columns[*place];
-        let value = values[*place].unwrap_or_default();
+    let mut null = false;
+    for (place, _) in columns {
+        let unknown = EventError::Malformed { event: "Table_map", what: "it lacks a column of a key" };
+        let column = table.columns.get(*place).ok_or(unknown)?;
+        if !table.has(*place) {
+            return Err(KeyError::Absent { table: table.full_name(), column: column.name.clone() });
+        }
+        null |= values[*place].is_none();
+    }
+    if null {
+        return Ok(None);
+    }
+    for (place, prefix) in columns {
+        let (column, value) = (&table.columns[*place], values[*place].unwrap_or_default());
         let start = scratch.len();
         scratch.extend_from_slice(&[0; 4]);
-        match column.kind {
-            ColumnType::Int(_) => scratch.extend_from_slice(&widen(value, column.unsigned)),
-            // Stored at full width, so cutting the padding loses nothing, and the server may have cut it already. A key on
-            // a prefix may end in padding too, though the value does not.
-            ColumnType::Char(_) if column.collation == BINARY => {
-                let value = cut(table, weights, BINARY, value, *prefix)?;
-                scratch.extend_from_slice(trim_end(value, &[0]));
-            }
-            ColumnType::Char(_) => {
-                let space = weights.collation(column.collation).map_or(&b" "[..], Collation::space);
-                let value = cut(table, weights, column.collation, value, *prefix)?;
-                weights.weigh(table, column.collation, trim_end(value, space), scratch)?;
-            }
-            ColumnType::VarChar(_) | ColumnType::Blob(_) => {
-                let value = cut(table, weights, column.collation, value, *prefix)?;
-                weights.weigh(table, column.collation, value, scratch)?;
-            }
-            // Minus zero and zero are one key.
-            ColumnType::Float if value == (-0f32).to_le_bytes() => scratch.extend_from_slice(&[0; 4]),
-            ColumnType::Double if value == (-0f64).to_le_bytes() => scratch.extend_from_slice(&[0; 8]),
-            _ => scratch.extend_from_slice(value),
-        }
+        weigh_column(table, column, value, *prefix, weights, scratch)?;
         let len = (scratch.len() - start - 4) as u32;
         scratch[start..start + 4].copy_from_slice(&len.to_le_bytes());
     }
-    Ok(KeyHash::of(scratch))
+    Ok(Some(KeyHash::of(scratch)))
+}
+
+/// Appends a value such that two are the same bytes if the server holds them for equal.
+fn weigh_column(
+    table: &TableMap,
+    column: &Column,
+    value: &[u8],
+    prefix: u32,
+    weights: &Weights,
+    out: &mut Vec<u8>,
+) -> Result<(), KeyError> {
+    match column.kind {
+        ColumnType::Int(_) => out.extend_from_slice(&widen(value, column.unsigned)),
+        // Stored at full width, so cutting the padding loses nothing, and the server may have cut it already. A key on
+        // a prefix may end in padding too, though the value does not.
+        ColumnType::Char(_) if column.collation == BINARY => {
+            let value = cut(table, weights, BINARY, value, prefix)?;
+            out.extend_from_slice(trim_end(value, &[0]));
+        }
+        ColumnType::Char(_) => {
+            let space = weights.collation(column.collation).map_or(&b" "[..], Collation::space);
+            let value = cut(table, weights, column.collation, value, prefix)?;
+            weights.weigh(table, column.collation, trim_end(value, space), out)?;
+        }
+        ColumnType::VarChar(_) | ColumnType::Blob(_) => {
+            let value = cut(table, weights, column.collation, value, prefix)?;
+            weights.weigh(table, column.collation, value, out)?;
+        }
+        // Minus zero and zero are one key.
+        ColumnType::Float if value == (-0f32).to_le_bytes() => out.extend_from_slice(&[0; 4]),
+        ColumnType::Double if value == (-0f64).to_le_bytes() => out.extend_from_slice(&[0; 8]),
+        _ => out.extend_from_slice(value),
+    }
+    Ok(())
 }
 
 /// The keys of a row change: of the row before, and of the row after. Texts whose weights are missing are added to
@@ -438,5 +507,100 @@ mod tests {
             key_of(&table(ColumnType::Int(4), 0), &[0, 0xfe, 0xff, 0xff, 0xff], &weights, &mut scratch)
                 .unwrap();
         assert_eq!(narrow, wide);
+    }
+
+    /// A table of several columns, without a primary key.
+    fn wide(name: &str, kinds: &[(ColumnType, u16)]) -> TableMap {
+        let mut map = table(kinds[0].0, kinds[0].1);
+        map.table = name.into();
+        map.columns = kinds.iter().flat_map(|(kind, collation)| table(*kind, *collation).columns).collect();
+        map.present = crate::binlog::full_bitmap(map.columns.len());
+        map.primary_key.clear();
+        map
+    }
+
+    fn image(table: &TableMap, values: &[Option<&[u8]>]) -> Vec<u8> {
+        crate::binlog::row_image(table, values).unwrap()
+    }
+
+    #[test]
+    fn the_hash_of_a_primary_key_is_what_it_has_always_been() {
+        // Canonical bytes: names, each closed by a zero, then per column a length of four bytes and the value.
+        let (weights, mut scratch) = (weights(), Vec::new());
+        let mut parent = wide("t", &[(ColumnType::VarChar(20), 255), (ColumnType::Int(2), 0)]);
+        parent.primary_key = vec![(1, 0), (0, 2)];
+        let row = image(&parent, &[Some(b"abc"), Some(&[0xfe, 0xff])]);
+        let canonical = b"s\0t\0\x08\0\0\0\xfe\xff\xff\xff\xff\xff\xff\xff\x04\0\0\0\x07A\x07B";
+        assert_eq!(key_of(&parent, &row, &weights, &mut scratch), Ok(KeyHash::of(canonical)));
+        let columns = parent.primary_key.clone();
+        assert_eq!(
+            key_of_columns(&parent, &row, &columns, &weights, &mut scratch),
+            Ok(Some(KeyHash::of(canonical)))
+        );
+    }
+
+    #[test]
+    fn a_row_with_a_null_in_a_key_has_no_hash_under_it() {
+        let (weights, mut scratch) = (weights(), Vec::new());
+        let mut map = wide("t", &[(ColumnType::VarChar(200), 255), (ColumnType::Int(4), 0)]);
+        // The server is not asked for the weight of a text that no hash comes of.
+        let row = image(&map, &[Some("ß".as_bytes()), None]);
+        let mut hash = |map: &TableMap, columns: &[(usize, u32)]| {
+            key_of_columns(map, &row, columns, &weights, &mut scratch)
+        };
+        assert_eq!(hash(&map, &[(0, 0), (1, 0)]), Ok(None));
+        assert!(matches!(hash(&map, &[(0, 0)]), Err(KeyError::Need(_))));
+        assert!(matches!(hash(&map, &[(2, 0)]), Err(KeyError::Event(EventError::Malformed { .. }))));
+        // No value is not NULL.
+        let mut narrow = map.clone();
+        narrow.present = vec![1];
+        let column = String::from("id");
+        assert_eq!(hash(&narrow, &[(1, 0)]), Err(KeyError::Absent { table: "s.t".into(), column }));
+        map.primary_key = vec![(1, 0)];
+        assert!(matches!(
+            key_of(&map, &row, &weights, &mut scratch),
+            Err(KeyError::Event(EventError::Malformed { .. }))
+        ));
+    }
+
+    #[test]
+    fn values_of_a_unique_key_that_the_server_holds_for_equal_have_one_hash() {
+        let (weights, mut scratch) = (weights(), Vec::new());
+        let map = wide("t", &[(ColumnType::Int(4), 0), (ColumnType::VarChar(200), 255)]);
+        let mut hash = |id: u8, value: &str, columns: &[(usize, u32)]| {
+            let row = image(&map, &[Some(&[id, 0, 0, 0]), Some(value.as_bytes())]);
+            key_of_columns(&map, &row, columns, &weights, &mut scratch).unwrap().unwrap()
+        };
+        assert_eq!(hash(1, "abc", &[(1, 0)]), hash(2, "ABC", &[(1, 0)]));
+        assert_ne!(hash(1, "abc", &[(1, 0)]), hash(1, "abd", &[(1, 0)]));
+        assert_eq!(hash(1, "abc", &[(1, 2)]), hash(2, "abd", &[(1, 2)]));
+        assert_ne!(hash(1, "abc", &[(0, 0), (1, 0)]), hash(2, "abc", &[(0, 0), (1, 0)]));
+        assert_ne!(hash(1, "abc", &[(0, 0), (1, 0)]), hash(1, "abc", &[(1, 0), (0, 0)]));
+    }
+
+    #[test]
+    fn a_child_has_the_hash_of_the_parent_that_it_refers_to() {
+        let (weights, mut scratch) = (weights(), Vec::new());
+        let mut parent = wide("parent", &[(ColumnType::Int(4), 0), (ColumnType::Char(40), 255)]);
+        parent.primary_key = vec![(1, 0), (0, 0)];
+        // Other places, other widths, VARCHAR in place of CHAR, another letter case.
+        let child = wide(
+            "child",
+            &[(ColumnType::Int(8), 0), (ColumnType::VarChar(300), 255), (ColumnType::Int(8), 0)],
+        );
+        let of_parent = image(&parent, &[Some(&(-7i32).to_le_bytes()), Some(b"Smith")]);
+        let of_child = image(&child, &[Some(&[1; 8]), Some(b"smith"), Some(&(-7i64).to_le_bytes())]);
+        let key = key_of(&parent, &of_parent, &weights, &mut scratch).unwrap();
+        let columns = [(1, 0), (2, 0)];
+        let mut referred = |name| {
+            key_of_columns_named(("s", name), &child, &of_child, &columns, &weights, &mut scratch).unwrap()
+        };
+        assert_eq!(referred("parent"), Some(key));
+        assert_ne!(referred("child"), Some(key));
+        let orphan = image(&child, &[Some(&[1; 8]), Some(b"smith"), None]);
+        assert_eq!(
+            key_of_columns_named(("s", "parent"), &child, &orphan, &columns, &weights, &mut scratch),
+            Ok(None)
+        );
     }
 }

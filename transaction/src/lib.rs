@@ -26,4 +26,4 @@ pub use gtid::{Gtid, GtidSet, Source, Tag, Uuid};
 pub use key::{KeyError, KeyHash, Weights, key_of};
 pub use record::{Record, RecordKind};
 pub use region::RegionName;
-pub use stamp::{Epoch, Hlc, Incarnation, RecordNumber, Sequence, WriteId};
+pub use stamp::{Epoch, Hlc, Incarnation, RecordNumber, RepairPlace, Sequence, WriteId};

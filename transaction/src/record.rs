@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::gtid::NUMBER_END;
-use crate::stamp::WriteId;
+use crate::stamp::{RepairPlace, WriteId};
 use crate::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Source, Tag, Uuid};
 
 /// Length of the fixed part of a record, in bytes.
@@ -224,8 +224,8 @@ pub enum Body<'a> {
     },
     /// See [`RecordKind::Repair`].
     Repair {
-        /// For each row change of the payload, in order, the write that lost: the repair sorts right after it.
-        losers: Vec<WriteId>,
+        /// Where each row change of the payload stands in its row's fold order, one place per row change, in order.
+        places: Vec<RepairPlace>,
         /// Stamps and events, as of a transaction.
         transaction: TransactionBody<'a>,
     },
@@ -324,13 +324,14 @@ impl Record<'_> {
                 out.extend_from_slice(&previous_end.0.to_le_bytes());
                 out.extend_from_slice(&previous_sequence.0.to_le_bytes());
             }
-            Body::Repair { losers, transaction } => {
-                out.extend_from_slice(&(losers.len() as u32).to_le_bytes());
-                for loser in losers {
-                    put_name(out, loser.origin.as_str());
-                    out.extend_from_slice(&loser.hlc.0.to_le_bytes());
-                    out.extend_from_slice(&loser.sequence.0.to_le_bytes());
-                    out.extend_from_slice(&loser.index.to_le_bytes());
+            Body::Repair { places, transaction } => {
+                out.extend_from_slice(&(places.len() as u32).to_le_bytes());
+                for RepairPlace { root, level } in places {
+                    put_name(out, root.origin.as_str());
+                    out.extend_from_slice(&root.hlc.0.to_le_bytes());
+                    out.extend_from_slice(&root.sequence.0.to_le_bytes());
+                    out.extend_from_slice(&root.index.to_le_bytes());
+                    out.push(*level);
                 }
                 put_transaction(out, transaction);
             }
@@ -371,8 +372,8 @@ impl<'a> Record<'a> {
                 previous_sequence: Sequence(input.u64().map_err(malformed)?),
             },
             RecordKind::Repair => {
-                let losers = input.losers().map_err(malformed)?;
-                Body::Repair { losers, transaction: input.transaction().map_err(malformed)? }
+                let places = input.repair_places().map_err(malformed)?;
+                Body::Repair { places, transaction: input.transaction().map_err(malformed)? }
             }
             RecordKind::Prepare => Body::Prepare {
                 xid: input.text().map_err(malformed)?,
@@ -466,13 +467,17 @@ impl<'a> Input<'a> {
         }
         Ok(Gtid { source: Source { uuid, tag }, number })
     }
-    fn losers(&mut self) -> Result<Vec<WriteId>, &'static str> {
+    fn repair_places(&mut self) -> Result<Vec<RepairPlace>, &'static str> {
         let count = self.u32()?;
         (0..count)
             .map(|_| {
                 let origin = self.region()?;
                 let (hlc, sequence) = (Hlc(self.u64()?), Sequence(self.u64()?));
-                Ok(WriteId { hlc, origin, sequence, index: self.u32()? })
+                let root = WriteId { hlc, origin, sequence, index: self.u32()? };
+                match self.array()? {
+                    [0] => Err("a repair has level 0, which is that of other writes"),
+                    [level] => Ok(RepairPlace { root, level }),
+                }
             })
             .collect()
     }

@@ -78,6 +78,18 @@ pub struct WriteId {
     pub index: u32,
 }
 
+/// Where a repair stands in the fold order: `level` repairs after the write `root`.
+///
+/// A repair sorts by its root, then its level, then its own origin, sequence number and index. A write that is no repair
+/// sorts by itself, at level 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RepairPlace {
+    /// The write that the repair follows, never a repair itself.
+    pub root: WriteId,
+    /// 1 for a repair that settles `root` itself, one more than theirs for a repair that settles other repairs.
+    pub level: u8,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,8 @@ use transaction::record::{
     Body, HEADER_LEN, Lineage, PositionBody, Record, RecordError, TransactionBody, verify,
 };
 use transaction::{
-    Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Source, Tag, Uuid, WriteId,
+    Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace, Sequence, Source, Tag,
+    Uuid, WriteId,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -35,6 +36,10 @@ fn write_id() -> impl Strategy<Value = WriteId> {
     })
 }
 
+fn repair_place() -> impl Strategy<Value = RepairPlace> {
+    (write_id(), 1..=u8::MAX).prop_map(|(root, level)| RepairPlace { root, level })
+}
+
 /// A body that owns what a [`Body`] borrows.
 #[derive(Debug, Clone)]
 enum Owned {
@@ -42,7 +47,7 @@ enum Owned {
     Chunk(u32),
     Position(PositionBody),
     Incarnation(u64, u64),
-    Repair(Vec<WriteId>, Context, Gtid),
+    Repair(Vec<RepairPlace>, Context, Gtid),
     Prepare(String, Gtid),
 }
 
@@ -63,8 +68,8 @@ fn owned() -> impl Strategy<Value = Owned> {
         any::<u32>().prop_map(Owned::Chunk),
         position.prop_map(Owned::Position),
         any::<(u64, u64)>().prop_map(|(end, sequence)| Owned::Incarnation(end, sequence)),
-        (prop::collection::vec(write_id(), 0..4), context(), gtid())
-            .prop_map(|(losers, c, g)| Owned::Repair(losers, c, g)),
+        (prop::collection::vec(repair_place(), 0..4), context(), gtid())
+            .prop_map(|(places, c, g)| Owned::Repair(places, c, g)),
         (".{0,20}", gtid()).prop_map(|(xid, gtid)| Owned::Prepare(xid, gtid)),
     ]
 }
@@ -86,8 +91,8 @@ fn body<'a>(owned: &Owned, events: &'a [u8]) -> Body<'a> {
         Owned::Incarnation(end, sequence) => {
             Body::Incarnation { previous_end: RecordNumber(end), previous_sequence: Sequence(sequence) }
         }
-        Owned::Repair(losers, context, gtid) => {
-            Body::Repair { losers, transaction: transaction(&context, gtid, 5, 0) }
+        Owned::Repair(places, context, gtid) => {
+            Body::Repair { places, transaction: transaction(&context, gtid, 5, 0) }
         }
         Owned::Prepare(xid, gtid) => Body::Prepare { xid, gtid, events },
     }
@@ -121,7 +126,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A repair whose count of losers says `count`, followed by `rest`.
+/// A repair whose count of places says `count`, followed by `rest`.
 fn repair_with_count(count: u32, rest: &[u8]) -> Vec<u8> {
     let mut bytes = encoded(&record([1, 1, 1], [1, 1], true, Body::Chunk { index: count, events: rest }));
     bytes[4] = 5;
@@ -189,12 +194,31 @@ proptest! {
 }
 
 #[test]
-fn a_count_of_losers_beyond_the_body_is_refused_without_room_for_it() {
+fn a_count_of_places_beyond_the_body_is_refused_without_room_for_it() {
     // Room for all that the count claims would be some 300 GB.
     for (count, rest) in [(u32::MAX, &b""[..]), (u32::MAX, b"\x02eu"), (1 << 30, &[0; 500])] {
         let error = Record::decode(&repair_with_count(count, rest)).unwrap_err();
         assert!(matches!(error, RecordError::Malformed { .. }), "{error}");
     }
+}
+
+#[test]
+fn a_repair_at_level_0_is_malformed() {
+    let root =
+        WriteId { hlc: Hlc(5), origin: RegionName::new("eu").unwrap(), sequence: Sequence(4), index: 3 };
+    let transaction = TransactionBody {
+        context: Context::new(),
+        gtid: Gtid::default(),
+        commit_us: 0,
+        chunks: 0,
+        events: b"",
+    };
+    let body =
+        |level| Body::Repair { places: vec![RepairPlace { root, level }], transaction: transaction.clone() };
+    let bytes = encoded(&record([2, 1, 1], [1, 1], false, body(1)));
+    assert_eq!(Record::decode(&bytes).unwrap().body, body(1));
+    let bytes = encoded(&record([2, 1, 1], [1, 1], false, body(0)));
+    assert!(matches!(Record::decode(&bytes), Err(RecordError::Malformed { number: 2, .. })));
 }
 
 #[test]

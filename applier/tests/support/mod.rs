@@ -9,8 +9,10 @@ use applier::logs::{Logs, RecordReader};
 use parking_lot::Mutex;
 use transaction::binlog::{TableMap, Tables};
 use transaction::key::Collation;
-use transaction::record::{Body, Lineage, PositionBody, Record, RecordKind, TransactionBody};
-use transaction::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Weights};
+use transaction::record::{Body, Lineage, PositionBody, Record, TransactionBody};
+use transaction::{
+    Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace, Sequence, Weights,
+};
 
 pub fn name(text: &str) -> RegionName {
     RegionName::new(text).unwrap()
@@ -82,7 +84,7 @@ impl Logs for OneLog {
         let found = records
             .iter()
             .map(|raw| Record::decode(raw).unwrap())
-            .find(|record| record.sequence == sequence && record.kind() == RecordKind::Transaction);
+            .find(|record| record.sequence == sequence && record.transaction().is_some());
         Ok(found.map(|record| record.number))
     }
 }
@@ -111,6 +113,14 @@ impl OneLog {
         let gtid = Gtid { number: sequence, ..Gtid::default() };
         let body = TransactionBody { context, gtid, commit_us: sequence * 10 + 1, chunks, events };
         self.append(sequence, sequence * 10, Body::Transaction(body));
+    }
+
+    /// Appends repairs, stamped 10 times their number; their events have checksums here.
+    pub fn repair(&self, sequence: u64, context: &[(&str, u64)], places: &[RepairPlace], events: &[u8]) {
+        let context = context.iter().map(|(origin, sequence)| (name(origin), Sequence(*sequence))).collect();
+        let gtid = Gtid { number: sequence, ..Gtid::default() };
+        let body = TransactionBody { context, gtid, commit_us: sequence * 10 + 1, chunks: 0, events };
+        self.append(sequence, sequence * 10, Body::Repair { places: places.to_vec(), transaction: body });
     }
 
     pub fn chunk(&self, index: u32, events: &[u8]) {

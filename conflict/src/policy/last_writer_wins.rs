@@ -1,25 +1,31 @@
 //! The default policy.
 
 use super::Policy;
-use crate::Write;
-use crate::history::Concurrent;
+use crate::fold::{FoldError, Row, Version};
 
 /// The newest write in fold order gives the row its image, or its absence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LastWriterWins;
 
 impl Policy for LastWriterWins {
-    type Row = Write;
-
-    fn take(&self, next: &Write) -> Write {
-        *next
+    fn name(&self) -> &'static str {
+        "last-writer-wins"
     }
 
-    fn step(&self, _row: Write, next: &Write, _concurrent: Concurrent<'_>) -> Write {
-        *next
+    fn reads_images(&self) -> bool {
+        false
     }
 
-    fn decides(&self, _next: &Write) -> bool {
+    fn newest_decides(&self) -> bool {
         true
+    }
+
+    fn step<'a>(
+        &self,
+        _row: Row<'a>,
+        next: Version<'a>,
+        _concurrent: &[Version<'a>],
+    ) -> Result<Row<'a>, FoldError> {
+        Ok(Row::As(next))
     }
 }

@@ -1,9 +1,11 @@
-//! What the simulated regions write, with images, beside the index that knows none.
+//! What the simulated regions write.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use conflict::Write;
-use transaction::{Context, Hlc, KeyHash, RegionName, Sequence, WriteId};
+use conflict::{Image, Images};
+use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence, WriteId};
+
+use super::row::Row;
 
 pub(crate) const REGIONS_MAX: usize = 5;
 
@@ -12,16 +14,8 @@ pub(crate) type Seen = [u64; REGIONS_MAX];
 
 pub(crate) type Key = u8;
 
-/// A row: two plain columns and a counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Image {
-    pub(crate) a: u64,
-    pub(crate) b: u64,
-    pub(crate) count: i64,
-}
-
 /// One row change with its images and stamps.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) hlc: u64,
     pub(crate) origin: usize,
@@ -29,13 +23,28 @@ pub(crate) struct Change {
     pub(crate) index: u32,
     pub(crate) seen: Seen,
     pub(crate) key: Key,
-    pub(crate) before: Option<Image>,
-    pub(crate) after: Option<Image>,
+    pub(crate) before: Option<Row>,
+    pub(crate) after: Option<Row>,
+    pub(crate) images: [Option<Arc<Image>>; 2],
+    pub(crate) repair: Option<RepairPlace>,
 }
 
+/// Where a change stands in the fold order, spelled out anew for the oracle.
+pub(crate) type Order = (u64, RegionName, u64, u32, u8, usize, u64, u32);
+
 impl Change {
-    pub(crate) fn order(&self) -> (u64, usize, u64, u32) {
-        (self.hlc, self.origin, self.sequence, self.index)
+    pub(crate) fn with(&self, index: u32, key: Key, before: Option<Row>, after: Option<Row>) -> Self {
+        let images = [before, after].map(|row| row.map(|row| row.image()));
+        Self { index, key, before, after, images, ..self.clone() }
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        let (root, level) = match self.repair {
+            Some(RepairPlace { root, level }) => (root, level),
+            None => (self.id(), 0),
+        };
+        let own = (self.origin, self.sequence, self.index);
+        (root.hlc.0, root.origin, root.sequence.0, root.index, level, own.0, own.1, own.2)
     }
 
     pub(crate) fn saw(&self, other: &Change) -> bool {
@@ -50,9 +59,9 @@ impl Change {
         !self.saw(other) && !other.saw(self)
     }
 
-    pub(crate) fn is(&self, write: &Write) -> bool {
-        // The cheap part first: this is the innermost loop of the oracle.
-        (write.id.sequence.0, write.id.index) == (self.sequence, self.index) && write.id == self.id()
+    pub(crate) fn is(&self, id: &WriteId) -> bool {
+        // The cheap part first: this is the innermost loop.
+        (id.sequence.0, id.index) == (self.sequence, self.index) && id.origin == name(self.origin)
     }
 
     pub(crate) fn id(&self) -> WriteId {
@@ -65,7 +74,35 @@ impl Change {
     }
 }
 
-/// A committed transaction.
+/// The changes of one key, as far as the logs still hold them.
+pub(crate) struct Held<'a> {
+    pub(crate) changes: &'a [&'a Change],
+    /// The first sequence number that each log still holds.
+    pub(crate) kept_from: Seen,
+}
+
+impl<'a> Held<'a> {
+    pub(crate) fn find(&self, id: &WriteId) -> &'a Change {
+        let change = self.changes.iter().find(|change| change.is(id)).unwrap();
+        assert!(
+            change.sequence >= self.kept_from[change.origin],
+            "an image was deleted that is still needed"
+        );
+        change
+    }
+}
+
+impl Images for Held<'_> {
+    fn before(&self, write: &WriteId) -> Option<&Image> {
+        self.find(write).images[0].as_deref()
+    }
+
+    fn after(&self, write: &WriteId) -> Option<&Image> {
+        self.find(write).images[1].as_deref()
+    }
+}
+
+/// A committed transaction, or a record of repairs.
 #[derive(Debug)]
 pub(crate) struct Commit {
     pub(crate) hlc: u64,
@@ -78,6 +115,10 @@ pub(crate) struct Commit {
 impl Commit {
     pub(crate) fn context(&self) -> Context {
         context(self.origin, &self.seen)
+    }
+
+    pub(crate) fn repairs(&self) -> Vec<RepairPlace> {
+        self.changes.iter().filter_map(|change| change.repair).collect()
     }
 
     pub(crate) fn writes(&self) -> impl Iterator<Item = (KeyHash, u32, bool)> + '_ {

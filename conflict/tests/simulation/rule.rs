@@ -1,161 +1,183 @@
-//! Policies of the simulation, each twice: by images, as the independent oracle folds, and as the crate's trait.
+//! The policies a second time, by values and from their tables alone: the oracle that the crate is held against.
 
-use conflict::policy::{LastWriterWins, Policy};
-use conflict::{Concurrent, Write};
+use std::sync::Arc;
 
-use super::change::{Change, Image, Seen, name};
+use conflict::{Columns, Deletes, Halt, LastWriterWins, Policy, RegionOwned};
+
+use super::change::{Change, name};
+use super::row::{CENTS_MAX, Row};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
+pub(crate) enum Kind {
     LastWriter,
+    /// Region 1 owns every row.
     Owner,
-    DeleteWins,
-    UpdateWins,
+    OwnerColumn,
     Columns,
-    Highest,
+    Halt,
+}
+
+/// A policy with its modifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) kind: Kind,
+    pub(crate) deletes: Deletes,
+}
+
+/// What a fold makes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Row(Option<Row>),
+    Halted,
+}
+
+/// The row during a fold of the oracle; counters may be beyond their columns.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Gone,
+    Whole(Row),
+    Merged { row: Row, count: i64, cents: i64 },
+    Halted,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Rule; 6] =
-        [Self::LastWriter, Self::Owner, Self::DeleteWins, Self::UpdateWins, Self::Columns, Self::Highest];
+    pub(crate) const COUNT: usize = 15;
 
-    /// The row after `next`, by images, given what it is concurrent with.
-    fn step(self, row: Option<Image>, next: &Change, concurrent: &[&Change]) -> Option<Image> {
-        match self {
-            Self::LastWriter => next.after,
-            Self::Owner if next.origin != 0 && concurrent.iter().any(|other| other.origin == 0) => row,
-            Self::DeleteWins if row.is_none() && concurrent.iter().any(|other| other.after.is_none()) => None,
-            Self::UpdateWins
-                if next.after.is_none()
-                    && row.is_some()
-                    && concurrent.iter().any(|other| other.after.is_some()) =>
-            {
-                row
+    pub(crate) fn number(number: usize) -> Self {
+        use Kind::*;
+        let kind = [LastWriter, Owner, OwnerColumn, Columns, Halt][number % 5];
+        let deletes = [Deletes::ByRule, Deletes::Win, Deletes::Lose][number / 5 % 3];
+        Self { kind, deletes }
+    }
+
+    pub(crate) const fn plain(kind: Kind) -> Self {
+        Self { kind, deletes: Deletes::ByRule }
+    }
+
+    /// The crate's policy.
+    pub(crate) fn policy(self) -> Arc<dyn Policy> {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        self.deletes.around(match self.kind {
+            Kind::LastWriter => Arc::new(LastWriterWins),
+            Kind::Owner => Arc::new(RegionOwned::Fixed(name(1))),
+            Kind::OwnerColumn => Arc::new(RegionOwned::Column("Owner".into())),
+            Kind::Columns => Arc::new(Columns {
+                counter: names(&["count", "cents"]),
+                max: names(&["high"]),
+                min: names(&["LOW"]),
+                set_union: names(&["tags"]),
+            }),
+            Kind::Halt => Arc::new(Halt),
+        })
+    }
+
+    fn owns(self, change: &Change) -> bool {
+        match self.kind {
+            Kind::Owner => change.origin == 1,
+            _ => change.before.or(change.after).is_some_and(|row| row.owner == change.origin),
+        }
+    }
+
+    fn step(self, state: State, next: &Change, rivals: &[&Change]) -> State {
+        let whole = next.after.map_or(State::Gone, State::Whole);
+        let client_deletes = |change: &Change| change.after.is_none() && change.repair.is_none();
+        let gone = matches!(state, State::Gone);
+        if matches!(state, State::Halted) {
+            return State::Halted;
+        }
+        match self.deletes {
+            Deletes::Win if client_deletes(next) => return State::Gone,
+            Deletes::Win if gone && next.after.is_some() && rivals.iter().any(|p| client_deletes(p)) => {
+                return State::Gone;
             }
-            Self::Owner | Self::DeleteWins | Self::UpdateWins => next.after,
-            Self::Columns => merge(row, next),
-            Self::Highest => highest(row, next),
+            Deletes::Lose if client_deletes(next) && !gone && rivals.iter().any(|p| p.after.is_some()) => {
+                return state;
+            }
+            Deletes::Lose if gone && next.after.is_some() && rivals.iter().any(|p| client_deletes(p)) => {
+                return whole;
+            }
+            _ => {}
+        }
+        match self.kind {
+            Kind::LastWriter => whole,
+            Kind::Owner | Kind::OwnerColumn => {
+                if !self.owns(next) && rivals.iter().any(|p| self.owns(p)) {
+                    state
+                } else {
+                    whole
+                }
+            }
+            Kind::Columns => merge(state, next, rivals),
+            Kind::Halt => {
+                let removes = |change: &Change| change.repair.is_some() && change.after.is_none();
+                if gone && removes(next) && rivals.iter().all(|p| removes(p)) { whole } else { State::Halted }
+            }
         }
     }
+}
 
-    /// The policy that takes one write's image whole, if the rule is of that kind.
-    pub(crate) fn whole(self) -> Option<&'static dyn Policy<Row = Write>> {
-        match self {
-            Self::LastWriter => Some(&LastWriterWins),
-            Self::Owner => Some(&Owner),
-            Self::DeleteWins => Some(&DeleteWins),
-            Self::UpdateWins => Some(&UpdateWins),
-            Self::Columns | Self::Highest => None,
+fn merge(state: State, next: &Change, rivals: &[&Change]) -> State {
+    let Some(after) = next.after else { return State::Gone };
+    let (row, count, cents) = match state {
+        State::Whole(row) => (row, i64::from(row.count), i64::from(row.cents)),
+        State::Merged { row, count, cents } => (row, count, cents),
+        State::Gone | State::Halted => return State::Whole(after),
+    };
+    if next.repair.is_some() {
+        return State::Whole(after);
+    }
+    let mut merged = row;
+    let before = next.before;
+    macro_rules! changed {
+        ($($column:ident),*) => {$(
+            if before.is_none_or(|before| before.$column != after.$column) {
+                merged.$column = after.$column;
+            }
+        )*};
+    }
+    changed!(a, b, owner, u, v);
+    merged.high = row.high.max(after.high);
+    merged.low = row.low.min(after.low);
+    let found = before.map_or(0, |before| before.tags);
+    let mut added = 0;
+    for rival in rivals.iter().filter(|rival| rival.repair.is_none()) {
+        if let Some(after) = rival.after {
+            added |= after.tags & !rival.before.map_or(0, |before| before.tags);
         }
+    }
+    merged.tags = (row.tags | (after.tags & !found)) & !(found & !after.tags & !added);
+    State::Merged {
+        row: merged,
+        count: count + i64::from(after.count) - before.map_or(0, |before| i64::from(before.count)),
+        cents: cents + i64::from(after.cents) - before.map_or(0, |before| i64::from(before.cents)),
     }
 }
 
-fn merge(row: Option<Image>, next: &Change) -> Option<Image> {
-    let after = next.after?;
-    let (Some(row), Some(before)) = (row, next.before) else { return Some(after) };
-    Some(Image {
-        a: if after.a == before.a { row.a } else { after.a },
-        b: if after.b == before.b { row.b } else { after.b },
-        count: row.count + after.count - before.count,
-    })
-}
-
-fn highest(row: Option<Image>, next: &Change) -> Option<Image> {
-    let after = next.after?;
-    let a = row.map_or(after.a, |row| row.a.max(after.a));
-    Some(Image { a, ..after })
-}
-
-/// The oracle: sorts all changes ever made to a key, and folds them.
-pub(crate) fn fold(rule: Rule, changes: &[&Change]) -> Option<Image> {
+/// Sorts all changes ever made to a key, and folds them.
+pub(crate) fn fold(rule: Rule, changes: &[&Change]) -> Verdict {
     let mut sorted = changes.to_vec();
     sorted.sort_by_key(|change| change.order());
-    let concurrent = |at: usize| {
+    let rivals = |at: usize| -> Vec<&Change> {
         let next = sorted[at];
-        sorted[..at].iter().copied().filter(move |other| next.concurrent(other))
+        sorted[..at].iter().copied().filter(|other| next.concurrent(other)).collect()
     };
     // What came before a write that is concurrent with nothing does not matter, so the fold may as well start there.
-    let start = (0..sorted.len()).rev().find(|at| concurrent(*at).next().is_none())?;
-    (start + 1..sorted.len()).fold(sorted[start].after, |row, at| {
-        let rivals: Vec<&Change> = concurrent(at).collect();
-        if rivals.is_empty() { sorted[at].after } else { rule.step(row, sorted[at], &rivals) }
-    })
-}
-
-struct Owner;
-
-impl Policy for Owner {
-    type Row = Write;
-    fn take(&self, next: &Write) -> Write {
-        *next
-    }
-    fn step(&self, row: Write, next: &Write, mut concurrent: Concurrent<'_>) -> Write {
-        let loses = !self.decides(next) && concurrent.any(|other| other.id.origin == name(0));
-        if loses { row } else { *next }
-    }
-    fn decides(&self, next: &Write) -> bool {
-        next.id.origin == name(0)
-    }
-}
-
-struct DeleteWins;
-
-impl Policy for DeleteWins {
-    type Row = Write;
-    fn take(&self, next: &Write) -> Write {
-        *next
-    }
-    fn step(&self, row: Write, next: &Write, mut concurrent: Concurrent<'_>) -> Write {
-        let loses = next.live && !row.live && concurrent.any(|other| !other.live);
-        if loses { row } else { *next }
-    }
-    fn decides(&self, next: &Write) -> bool {
-        !next.live
-    }
-}
-
-struct UpdateWins;
-
-impl Policy for UpdateWins {
-    type Row = Write;
-    fn take(&self, next: &Write) -> Write {
-        *next
-    }
-    fn step(&self, row: Write, next: &Write, mut concurrent: Concurrent<'_>) -> Write {
-        let loses = !next.live && row.live && concurrent.any(|other| other.live);
-        if loses { row } else { *next }
-    }
-    fn decides(&self, next: &Write) -> bool {
-        next.live
-    }
-}
-
-/// A rule that merges images, which it reads from the logs.
-pub(crate) struct Merging<'a> {
-    pub(crate) rule: Rule,
-    pub(crate) changes: &'a [&'a Change],
-    /// The first sequence number that each log still holds.
-    pub(crate) kept_from: Seen,
-}
-
-impl Merging<'_> {
-    fn read(&self, write: &Write) -> &Change {
-        let change = self.changes.iter().find(|change| change.is(write)).unwrap();
-        assert!(
-            change.sequence >= self.kept_from[change.origin],
-            "an image was deleted that is still needed"
-        );
-        change
-    }
-}
-
-impl Policy for Merging<'_> {
-    type Row = Option<Image>;
-    fn take(&self, next: &Write) -> Option<Image> {
-        self.read(next).after
-    }
-    fn step(&self, row: Option<Image>, next: &Write, concurrent: Concurrent<'_>) -> Option<Image> {
-        let concurrent: Vec<&Change> = concurrent.map(|write| self.read(&write)).collect();
-        self.rule.step(row, self.read(next), &concurrent)
+    let Some(start) = (0..sorted.len()).rev().find(|at| rivals(*at).is_empty()) else {
+        return Verdict::Row(None);
+    };
+    let whole = |change: &Change| change.after.map_or(State::Gone, State::Whole);
+    let last = (start + 1..sorted.len())
+        .fold(whole(sorted[start]), |state, at| rule.step(state, sorted[at], &rivals(at)));
+    match last {
+        State::Gone => Verdict::Row(None),
+        State::Whole(row) => Verdict::Row(Some(row)),
+        State::Halted => Verdict::Halted,
+        State::Merged { row, count, cents } => {
+            let fits = cents.abs() <= CENTS_MAX;
+            let merged = i16::try_from(count).ok().filter(|_| fits);
+            let merged = merged.map(|count| Row { count, cents: cents as i32, ..row });
+            let newest = || sorted[start..].iter().rev().find_map(|change| change.after);
+            Verdict::Row(merged.filter(Row::passes).or_else(newest))
+        }
     }
 }

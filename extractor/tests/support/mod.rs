@@ -1,6 +1,8 @@
 //! An extractor with a sink that records what it is given, fed with whole streams of events.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod own;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -9,7 +11,8 @@ use extractor::{ExtractError, Extractor, Place, Progress, Resume, Sink, Stamp, S
 use transaction::binlog::{Event, EventKind, GtidEvent};
 use transaction::record::{Body, Lineage, Record, TransactionBody};
 use transaction::{
-    Context, Epoch, Gtid, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Source, Tag, Uuid,
+    Context, Epoch, Gtid, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace, Sequence, Source,
+    Tag, Uuid,
 };
 
 /// What a sink was given.
@@ -18,6 +21,8 @@ pub struct Given {
     pub records: Vec<Vec<u8>>,
     /// Number, length of the events, and whether they were the last of their transaction.
     pub writes: Vec<(u64, usize, bool)>,
+    /// Number, places and events of the repairs.
+    pub repairs: Vec<(u64, Vec<RepairPlace>, Vec<u8>)>,
     pub forgets: usize,
     /// Offset, last transaction, last record.
     pub passed: Vec<(u64, u64, u64)>,
@@ -36,6 +41,11 @@ impl Sink for Recorder {
             rest = Event::split(rest, checksums).map_err(|e| e.to_string())?.1;
         }
         self.0.borrow_mut().writes.push((stamp.sequence.0, events.len(), last));
+        Ok(())
+    }
+
+    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
+        self.0.borrow_mut().repairs.push((stamp.sequence.0, places.to_vec(), events.to_vec()));
         Ok(())
     }
 
@@ -143,7 +153,9 @@ pub fn resume_from(records: &[Vec<u8>]) -> Resume {
                 };
                 resume.logged.clear();
             }
-            Body::Transaction(body) => resume.logged.push_back((record.sequence, body.gtid)),
+            Body::Transaction(body) | Body::Repair { transaction: body, .. } => {
+                resume.logged.push_back((record.sequence, body.gtid))
+            }
             _ => {}
         }
         resume.next_record = record.number.next();

@@ -8,8 +8,8 @@ use log_store::disk::SimulatedDisk;
 use log_store::{Identity, Log, Options, Store};
 use transaction::record::{Body, Lineage, PositionBody, TransactionBody};
 use transaction::{
-    Context, Epoch, Gtid, Hlc, Incarnation, Record, RecordKind, RecordNumber, RegionName, Sequence, Source,
-    Tag, Uuid,
+    Context, Epoch, Gtid, Hlc, Incarnation, Record, RecordKind, RecordNumber, RegionName, RepairPlace, Sequence,
+    Source, Tag, Uuid, WriteId,
 };
 
 pub fn region(name: &str) -> RegionName {
@@ -70,7 +70,13 @@ impl Writer {
             TransactionBody { context: context.clone(), gtid, commit_us: number, chunks: 0, events: &events };
         let body = match kind {
             RecordKind::Transaction => Body::Transaction(transaction),
-            RecordKind::Repair => Body::Repair { losers: Vec::new(), transaction },
+            RecordKind::Repair => {
+                let (origin, sequence) = (region("us"), Sequence(number));
+                let root = WriteId { hlc: hlc_of(number - 1), origin, sequence, index: number as u32 };
+                let places = [(root, 1), (WriteId { index: 0, ..root }, 7)];
+                let places = places.map(|(root, level)| RepairPlace { root, level }).into();
+                Body::Repair { places, transaction }
+            }
             RecordKind::Chunk => Body::Chunk { index: 0, events: &events },
             RecordKind::Position => Body::Position(PositionBody {
                 context,

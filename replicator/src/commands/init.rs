@@ -129,6 +129,23 @@ mod tests {
     }
 
     #[test]
+    fn the_policies_that_it_offers_as_an_example_are_taken() {
+        let text = render(&args(PathBuf::new())).unwrap();
+        let with = text.replace("\n#+", "\n");
+        let config = Config::parse(&with, Path::new("concord.toml")).unwrap();
+        let names: Vec<_> = config.mesh.policies.rules().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["policy 1 (columns)", "policy 2 (region-owned)", "policy 3 (last-writer-wins)"]);
+        // Each key of a policy is explained somewhere in the example.
+        let wrong = with.replacen("\n [[mesh.policy]]", "\n[[mesh.policy]]\nzzzzzzzzzzzz = 1", 1);
+        let message = Config::parse(&wrong, Path::new("concord.toml")).unwrap_err().to_string();
+        let known = message.split("known here: ").nth(1).unwrap_or_else(|| panic!("{message}"));
+        for key in known.split(", ") {
+            let explained = |line: &str| line.starts_with("#+ ") && line.contains(&format!(" {key} = "));
+            assert!(text.lines().any(explained), "mesh.policy.{key} is not explained");
+        }
+    }
+
+    #[test]
     fn every_known_key_is_explained() {
         let text = render(&args(PathBuf::new())).unwrap();
         let mut sections = 0;
@@ -140,6 +157,7 @@ mod tests {
             "region.link",
             "region.http",
             "region.log",
+            "region.journal",
             "region.apply",
         ] {
             // The refusal of an unknown key lists the known ones.
@@ -160,7 +178,7 @@ mod tests {
             }
             sections += 1;
         }
-        assert_eq!(sections, 8);
+        assert_eq!(sections, 9);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod list;
 mod people;
 mod show;
 mod sql;
-mod time;
+pub(crate) mod time;
 mod transactions;
 mod verify;
 

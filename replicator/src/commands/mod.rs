@@ -2,6 +2,7 @@
 
 pub(crate) mod certs;
 pub(crate) mod check;
+pub(crate) mod conflicts;
 pub(crate) mod drain;
 pub(crate) mod grants;
 pub(crate) mod init;
@@ -43,6 +44,7 @@ pub(crate) fn execute(cli: &Cli) -> Outcome {
         Command::Grants(args) if !named && !file.exists() => grants::execute(args, None),
         Command::Grants(args) => grants::execute(args, Some(&config()?)),
         Command::Log(command) => log::execute(command, &config()?),
+        Command::Conflicts(command) => conflicts::execute(command, &config()?),
         Command::Check(args) => block_on(check::execute(args, &config()?)),
         Command::Run(args) => block_on(run::execute(args, config()?)),
         Command::Status(args) => status::execute(args, &config()?),

@@ -21,7 +21,7 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
 
     let mut region = Region::open(config.clone(), shutdown).await.map_err(|e| refused(&e))?;
     let running = async {
-        preflight(args.untested_server, &config).await?;
+        preflight(args.untested_server, &config, check::Purpose::Run).await?;
         region.start().await.map_err(|e| refused(&e))
     };
     let ended = tokio::select! {
@@ -43,11 +43,15 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
 
 /// Refuses what `concord check` refuses of this region; a server that is away is waited for. Peers are met later, each by
 /// itself.
-pub(super) async fn preflight(untested_server: bool, config: &Config) -> Result<(), CommandError> {
+pub(super) async fn preflight(
+    untested_server: bool,
+    config: &Config,
+    purpose: check::Purpose,
+) -> Result<(), CommandError> {
     let mut told = false;
     loop {
         let report = check::preflight(config, untested_server).await;
-        let refusals: Vec<String> = report.refusals().map(|check| check.to_string()).collect();
+        let refusals: Vec<String> = report.refusals(purpose).map(|check| check.to_string()).collect();
         if !refusals.is_empty() {
             let list = refusals.join("\n  ");
             return Err(CommandError::Refused(format!(

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use tokio::sync::watch;
 
-use super::{CommandError, Outcome, run};
+use super::{CommandError, Outcome, check, run};
 use crate::cli::SeedArgs;
 use crate::config::Config;
 use crate::region::{Region, seeding};
@@ -21,7 +21,7 @@ pub(crate) async fn execute(args: &SeedArgs, config: Config) -> Outcome {
     let mut region = Region::open(config.clone(), shutdown).await.map_err(|e| refused(&e))?;
     let seeded = async {
         let source = seeding::source(&region, args.from).map_err(|e| refused(&e))?;
-        run::preflight(args.untested_server, &config).await?;
+        run::preflight(args.untested_server, &config, check::Purpose::Seed).await?;
         let mut conn = region.claim_server().await.map_err(|e| refused(&e))?;
         region.start_pulls();
         seeding::seed(&region, &mut conn, &source).await.map_err(|e| refused(&e))

@@ -40,7 +40,8 @@ pub(crate) enum ConfigError {
     },
 }
 
-/// A flaw of a parsed configuration: which key, why, and what to do. Its line is looked up by [`Flaw::at`].
+/// A flaw of a parsed configuration: which key, why, and what to do. Its line is looked up by [`Flaw::at`]. A part of the
+/// key that is a number, from 1, is a place in an array; no key of ours begins with a digit.
 #[derive(Debug)]
 pub(super) struct Flaw {
     key: Vec<String>,
@@ -57,7 +58,7 @@ impl Flaw {
         ConfigError::Refused {
             file: file.to_owned(),
             line: line_of_key(text, &self.key),
-            reason: format!("{}: {}", self.key.join("."), self.reason),
+            reason: format!("{}: {}", written_key(&self.key), self.reason),
             remedy: self.remedy,
         }
     }
@@ -107,8 +108,8 @@ fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
     message.starts_with("unknown field").then_some((unknown, known))
 }
 
-/// The known key that most likely was meant: at most a third of its letters differ.
-fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The known name that most likely was meant: at most a third of its letters differ.
+pub(crate) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(unknown, name), *name))
@@ -122,20 +123,46 @@ fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
 }
 
-/// The line of the deepest part of `key` that stands in the text; 1 if none does.
-fn line_of_key(text: &str, key: &[String]) -> usize {
-    let Ok(document) = toml::de::DeTable::parse(text) else { return 1 };
-    let mut table = document.get_ref();
-    let mut offset = 0;
+/// The key as messages have it: `mesh.policy[2].owner`.
+fn written_key(key: &[String]) -> String {
+    let mut text = String::new();
     for part in key {
-        let Some((name, value)) = table.iter().find(|(name, _)| name.get_ref() == part.as_str()) else {
-            break;
-        };
-        offset = name.span().start;
-        match value.get_ref() {
-            toml::de::DeValue::Table(inner) => table = inner,
-            _ => break,
+        match part.parse::<usize>() {
+            Ok(place) => text.push_str(&format!("[{place}]")),
+            Err(_) if text.is_empty() => text.push_str(part),
+            Err(_) => text.push_str(&format!(".{part}")),
         }
     }
+    text
+}
+
+/// The line of the deepest part of `key` that stands in the text; 1 if none does.
+fn line_of_key(text: &str, key: &[String]) -> usize {
+    use toml::de::DeValue;
+    let Ok(document) = toml::de::DeTable::parse(text) else { return 1 };
+    let mut offset = 0;
+    let mut value: Option<&DeValue<'_>> = None;
+    for part in key {
+        let found = match (value, part.parse::<usize>()) {
+            (Some(DeValue::Array(elements)), Ok(place)) => {
+                place.checked_sub(1).and_then(|at| elements.get(at)).map(|element| (element.span(), element))
+            }
+            (None, _) => entry(document.get_ref(), part),
+            (Some(DeValue::Table(table)), _) => entry(table, part),
+            _ => None,
+        };
+        let Some((span, inner)) = found else { break };
+        offset = span.start;
+        value = Some(inner.get_ref());
+    }
     line_at(text, offset)
+}
+
+/// Where a key stands in a table, and its value.
+fn entry<'a, 'i>(
+    table: &'a toml::de::DeTable<'i>,
+    key: &str,
+) -> Option<(std::ops::Range<usize>, &'a toml::Spanned<toml::de::DeValue<'i>>)> {
+    let (name, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
+    Some((name.span(), value))
 }

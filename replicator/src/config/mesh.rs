@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use filters::{Patterns, PatternsError};
+use filters::{PatternList, Patterns, PatternsError};
 use serde::Deserialize;
 use transaction::{Epoch, RegionName};
 
 use super::error::Flaw;
+use super::policies::{Policies, WrittenRules};
 use super::{Address, HumanDuration};
 
 /// The mesh: its regions, and the rules by which all of them must treat the same rows in the same way. Peers compare
@@ -28,6 +29,8 @@ pub(crate) struct Mesh {
     pub(crate) clock_skew_max: HumanDuration,
     /// Which tables are carried. Default: every table of every schema but the system schemas.
     pub(crate) tables: Patterns,
+    /// By which rule each table's conflicts are decided, and which are only reported. Default: last-writer-wins for all.
+    pub(crate) policies: Policies,
     /// The regions, by name, which is also the order of the fold.
     pub(crate) regions: BTreeMap<RegionName, MeshRegion>,
 }
@@ -59,7 +62,7 @@ pub(crate) enum DdlPolicy {
 /// The section as it stands in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub(super) struct WrittenMesh {
     name: String,
     #[serde(default = "one")]
     epoch: u32,
@@ -71,6 +74,10 @@ struct Written {
     include: Vec<String>,
     #[serde(default)]
     exclude: Vec<String>,
+    #[serde(default)]
+    detect_only: Vec<[RegionName; 2]>,
+    #[serde(default)]
+    policy: WrittenRules,
     regions: BTreeMap<RegionName, MeshRegion>,
 }
 
@@ -90,19 +97,30 @@ fn everything() -> Vec<String> {
     vec!["*.*".to_owned()]
 }
 
-impl<'de> Deserialize<'de> for Mesh {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Written::deserialize(deserializer)?;
-        let tables = Patterns::new(&written.include, &written.exclude)
-            .map_err(|e: PatternsError| serde::de::Error::custom(format!("mesh: {e}")))?;
-        Ok(Self {
-            name: written.name,
-            epoch: Epoch(written.epoch),
-            ddl: written.ddl,
-            clock_skew_max: written.clock_skew_max,
+impl WrittenMesh {
+    /// The section, judged.
+    pub(super) fn judge(self) -> Result<Mesh, Flaw> {
+        let tables = Patterns::new(&self.include, &self.exclude).map_err(|error| {
+            let (list, reason) = match &error {
+                PatternsError::Invalid { list, source } => (*list, source.to_string()),
+                PatternsError::SystemSchema { .. } | PatternsError::NothingIncluded => {
+                    (PatternList::Include, error.to_string())
+                }
+            };
+            Flaw::new(&["mesh", &list.to_string()], reason, "correct it in every region's file".to_owned())
+        })?;
+        let policies = Policies::new(self.policy, self.detect_only, &self.regions)?;
+        let mesh = Mesh {
+            name: self.name,
+            epoch: Epoch(self.epoch),
+            ddl: self.ddl,
+            clock_skew_max: self.clock_skew_max,
             tables,
-            regions: written.regions,
-        })
+            policies,
+            regions: self.regions,
+        };
+        mesh.judge()?;
+        Ok(mesh)
     }
 }
 
@@ -112,8 +130,8 @@ impl Mesh {
         self.regions.iter().filter(|(_, region)| region.writes).map(|(name, _)| *name)
     }
 
-    /// A rendering of all that must be equal everywhere, one fact a line, sorted, with every default spelled out. It
-    /// does not depend on how the file is laid out. Link addresses are not in it.
+    /// A rendering of all that must be equal everywhere, one fact a line, sorted but for the policies, with every default
+    /// spelled out. It does not depend on how the file is laid out. Link addresses are not in it.
     pub(crate) fn canonical(&self) -> String {
         let mut text = String::from("concord mesh 1\n");
         // Writing to a String cannot fail.
@@ -121,7 +139,7 @@ impl Mesh {
         let _ = writeln!(text, "epoch {}", self.epoch.0);
         let _ = writeln!(text, "ddl {}", self.ddl.as_str());
         let _ = writeln!(text, "clock_skew_max_us {}", self.clock_skew_max.as_micros());
-        let _ = writeln!(text, "policy \"*.*\" last-writer-wins");
+        self.policies.canonical(&mut text);
         for pattern in self.tables.include() {
             let _ = writeln!(text, "include {:?}", pattern.to_string());
         }
@@ -145,7 +163,7 @@ impl Mesh {
         self.fingerprint_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    pub(super) fn judge(&self) -> Result<(), Flaw> {
+    fn judge(&self) -> Result<(), Flaw> {
         let sane = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(sane) {
             return Err(Flaw::new(

@@ -8,6 +8,7 @@ mod address;
 mod error;
 mod mesh;
 mod mysql;
+mod policies;
 mod quantity;
 mod region;
 
@@ -16,20 +17,36 @@ use std::path::{Path, PathBuf};
 use transaction::RegionName;
 
 pub(crate) use address::Address;
-pub(crate) use error::ConfigError;
+pub(crate) use error::{ConfigError, nearest};
 pub(crate) use mesh::{DdlPolicy, Mesh, MeshRegion};
 pub(crate) use mysql::{ConnectError, Mysql, TlsMode, Transport, connect};
+pub(crate) use policies::{Decision, Rule, column_lists};
 pub(crate) use quantity::{ByteSize, HumanDuration};
 pub(crate) use region::{Link, Region};
 
 /// A whole configuration, parsed and judged.
-#[derive(Debug, Clone, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// What all regions share; see [`Mesh::fingerprint`].
     pub(crate) mesh: Mesh,
     /// What is this region's own.
     pub(crate) region: Region,
+}
+
+/// The file as it stands.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    mesh: mesh::WrittenMesh,
+    region: Region,
+}
+
+impl Written {
+    fn judge(self) -> Result<Config, error::Flaw> {
+        let config = Config { mesh: self.mesh.judge()?, region: self.region };
+        config.judge()?;
+        Ok(config)
+    }
 }
 
 impl Config {
@@ -42,8 +59,8 @@ impl Config {
 
     /// Judges a text; `file` serves the messages, and its folder is where relative paths start.
     pub(crate) fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let mut config: Config = toml::from_str(text).map_err(|e| ConfigError::from_toml(file, text, &e))?;
-        config.judge().map_err(|flaw| flaw.at(file, text))?;
+        let written: Written = toml::from_str(text).map_err(|e| ConfigError::from_toml(file, text, &e))?;
+        let mut config = written.judge().map_err(|flaw| flaw.at(file, text))?;
         config.region.resolve_paths(file.parent().unwrap_or(Path::new("")));
         Ok(config)
     }
@@ -71,7 +88,6 @@ impl Config {
     }
 
     fn judge(&self) -> Result<(), error::Flaw> {
-        self.mesh.judge()?;
         if !self.mesh.regions.contains_key(&self.region.name) {
             let known: Vec<_> = self.mesh.regions.keys().map(RegionName::as_str).collect();
             return Err(error::Flaw::new(

@@ -33,6 +33,9 @@ pub(crate) struct Region {
     /// How work of other regions is written here.
     #[serde(default)]
     pub(crate) apply: Apply,
+    /// The conflict journal.
+    #[serde(default)]
+    pub(crate) journal: Journal,
 }
 
 /// `[region.link]`.
@@ -99,6 +102,18 @@ pub(crate) struct Apply {
     pub(crate) batch_bytes_max: ByteSize,
 }
 
+/// `[region.journal]`: how long conflicts can be looked up. No row depends on it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Journal {
+    /// How long an entry is kept, in steps of one file (16 MiB). Default 30 d. Entries hold the values of rows, so a
+    /// rule on how long personal data may be kept counts here too.
+    pub(crate) keep_age: HumanDuration,
+    /// Beyond this sum the oldest files go before `keep_age`; at least 32 MiB. Default 1 GiB, some 500,000 conflicts of
+    /// small rows.
+    pub(crate) keep_bytes: ByteSize,
+}
+
 fn data_dir() -> PathBuf {
     PathBuf::from("/var/lib/concord")
 }
@@ -124,6 +139,12 @@ impl Default for Log {
             keep_age: HumanDuration::from_secs(3 * 24 * 3600),
             keep_bytes: ByteSize(20 << 30),
         }
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { keep_age: HumanDuration::from_secs(30 * 24 * 3600), keep_bytes: ByteSize(1 << 30) }
     }
 }
 
@@ -181,6 +202,13 @@ impl Region {
         let sizes = [
             (["region", "log", "segment_size"], self.log.segment_size, ByteSize(1 << 20), ByteSize(1 << 30)),
             (["region", "log", "keep_bytes"], self.log.keep_bytes, self.log.segment_size, ByteSize(1 << 60)),
+            (
+                ["region", "journal", "keep_bytes"],
+                self.journal.keep_bytes,
+                // The file that is being written always stays.
+                ByteSize(2 * log_store::JOURNAL_FILE_BYTES_DEFAULT),
+                ByteSize(1 << 60),
+            ),
             (
                 ["region", "apply", "batch_bytes_max"],
                 self.apply.batch_bytes_max,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 
-const PLAIN: &str = r#"
+pub(super) const PLAIN: &str = r#"
 [mesh]
 name = "shop"
 [mesh.regions.eu]
@@ -18,12 +18,12 @@ name = "eu"
 tls = false
 "#;
 
-fn parse(text: &str) -> Result<Config, ConfigError> {
+pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/etc/concord/eu.toml"))
 }
 
 /// Refuses `text` and gives the message.
-fn refusal(text: &str) -> String {
+pub(super) fn refusal(text: &str) -> String {
     parse(text).unwrap_err().to_string()
 }
 
@@ -168,6 +168,7 @@ fn the_fingerprint_ignores_layout_and_order_and_nothing_else() {
         "clock_skew_max = \"6s\"",
         "include = [\"shop.*\"]",
         "exclude = [\"shop.tmp\"]",
+        "detect_only = [[\"eu\", \"us\"]]",
         "regions.ap = { link = \"ap:1\" }",
     ] {
         let other =

@@ -137,6 +137,47 @@ async fn pause_and_resume_reach_the_board() {
 }
 
 #[tokio::test]
+async fn conflicts_are_listed_and_shown_and_counted() {
+    use crate::conflicts::sample::entry;
+    use applier::journal::Journal;
+
+    let server = Server::start().await;
+    let (code, _, body) = server.ask("GET", "/v1/conflicts", &[]).await;
+    assert_eq!((code, body.as_str()), (200, "{\"conflicts\":[]}"));
+    let entries: Vec<_> = (1..=3).map(|id| entry(id, 3)).collect();
+    server.board.conflicts.write(&entries).unwrap();
+
+    let listed = async |query: &str| -> Vec<applier::journal::Entry> {
+        let (code, _, body) = server.ask("GET", &format!("/v1/conflicts{query}"), &[]).await;
+        assert_eq!(code, 200, "{body}");
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Answer {
+            conflicts: Vec<applier::journal::Entry>,
+        }
+        serde_json::from_str::<Answer>(&body).unwrap().conflicts
+    };
+    assert_eq!(listed("").await, entries);
+    assert_eq!(listed("?limit=1&table=shop.*&kind=update-update&region=us").await, entries[2..]);
+    assert_eq!(listed("?since=2024-02-29T12:34:58Z&until=2024-02-29T12:34:59Z").await, entries[1..2]);
+    for (query, reason) in [("?tabel=x", "tabel"), ("?table=x", "has no dot"), ("?kind=x", "update-update")] {
+        let (code, _, body) = server.ask("GET", &format!("/v1/conflicts{query}"), &[]).await;
+        assert!(code == 400 && body.contains(reason) && body.contains("limit="), "{code} {body}");
+    }
+
+    let (code, _, body) = server.ask("GET", &format!("/v1/conflicts/{}", &entries[1].id[..20]), &[]).await;
+    assert_eq!(code, 200, "{body}");
+    assert_eq!(serde_json::from_str::<applier::journal::Entry>(&body).unwrap(), entries[1]);
+    assert_eq!(server.ask("GET", "/v1/conflicts/0123456789", &[]).await.0, 404);
+    assert_eq!(server.ask("GET", "/v1/conflicts/what", &[]).await.0, 400);
+
+    let (_, _, text) = server.ask("GET", "/metrics", &[]).await;
+    let sample = "concord_conflicts_found_total{region=\"eu\",origin=\"us\",table=\"shop.stock\",kind=\"update-update\",\
+                  policy=\"last-writer-wins\",winner=\"incoming\",detect_only=\"false\"} 3";
+    assert!(text.lines().any(|line| line == sample), "{text}");
+}
+
+#[tokio::test]
 async fn a_web_page_cannot_pause_anything() {
     let server = Server::start().await;
     let (code, _, body) = server.ask("POST", "/v1/pause", &[("Origin", "http://evil.example")]).await;

@@ -1,19 +1,24 @@
-//! The region's metrics for Prometheus, read off a status at each scrape, so that nothing is counted twice.
+//! The region's metrics for Prometheus, read off a status at each scrape, so that nothing is counted twice; only conflicts
+//! by table are counted here.
 //!
 //! Every name begins with `concord_`, units are base units (seconds, bytes), counters end in `_total` and start at 0
 //! with the process. Each metric has the label `region`; `origin` says whose work it is about, `peer` what other region.
 
 mod classic;
+mod conflicts;
 mod families;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use transaction::RegionName;
+
+pub(crate) use conflicts::ConflictCounts;
 
 use crate::status::Status;
 
@@ -29,6 +34,12 @@ impl Metrics {
         let mut registry = Registry::with_prefix_and_labels("concord", labels.into_iter());
         registry.register_collector(Box::new(FromStatus(Box::new(source))));
         Self { registry }
+    }
+
+    /// With these counts too.
+    pub(crate) fn with_conflicts(mut self, counts: &Arc<ConflictCounts>) -> Self {
+        self.registry.register_collector(counts.collector());
+        self
     }
 
     /// The text in the OpenMetrics format.

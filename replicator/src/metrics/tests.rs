@@ -5,11 +5,33 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::conflicts::sample::entry;
 use crate::status::sample;
 
 fn metrics() -> Metrics {
     let status = sample::status();
-    Metrics::new(status.region, move || status.clone())
+    let counts = Arc::new(ConflictCounts::default());
+    counts.note(&entry(1, 3));
+    Metrics::new(status.region, move || status.clone()).with_conflicts(&counts)
+}
+
+#[test]
+fn labels_of_conflicts_are_bounded() {
+    let counts = Arc::new(ConflictCounts::default());
+    for number in 0..300 {
+        let mut entry = entry(1, 3);
+        entry.table = format!("t{number}");
+        entry.policy = format!("unique key k{number}");
+        counts.note(&entry);
+        counts.note(&entry);
+    }
+    let status = sample::status();
+    let text = Metrics::new(status.region, move || status.clone()).with_conflicts(&counts).classic().unwrap();
+    let samples: Vec<_> = text.lines().filter(|l| l.starts_with("concord_conflicts_found_total{")).collect();
+    assert_eq!(samples.len(), 201);
+    assert!(samples.iter().any(|l| l.contains("table=\"shop.t199\"") && l.ends_with("} 2")), "{text}");
+    let other = samples.iter().find(|l| l.contains("table=\"other\"")).unwrap();
+    assert!(other.contains("policy=\"other\"") && other.ends_with("} 200"), "{other}");
 }
 
 /// The value of one sample.

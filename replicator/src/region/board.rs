@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use transaction::{RecordNumber, RegionName, Sequence};
 
+use super::journal::ConflictJournal;
 use super::logs::LogSet;
 
 /// What the extractor does.
@@ -99,6 +100,8 @@ pub(crate) struct Board {
     pub(crate) heard: Mutex<BTreeMap<RegionName, PeerState>>,
     /// The logs.
     pub(crate) logs: Arc<LogSet>,
+    /// The conflict journal.
+    pub(crate) conflicts: Arc<ConflictJournal>,
     /// History index and extractor watermark.
     pub(crate) shared: Arc<Shared>,
     /// Wakes the lanes.

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use transaction::binlog::TableMap;
 use transaction::key::Need;
-use transaction::{GtidSet, RegionName};
+use transaction::{GtidSet, RegionName, RepairPlace};
 
 use super::board::{Board, ExtractorState};
 use super::clock::now_us;
@@ -267,6 +267,27 @@ struct RegionSink {
 }
 
 impl RegionSink {
+    /// Collects the keys that the events write; asks the server for the weights that it takes.
+    fn collect(&mut self, events: &[u8], checksums: bool) -> Result<(), String> {
+        loop {
+            let needs = self.walk(events, checksums)?;
+            if needs.is_empty() {
+                return Ok(());
+            }
+            self.learn(needs)?;
+        }
+    }
+
+    /// Puts what was collected into the history index.
+    fn insert(&mut self, stamp: &Stamp, repairs: &[RepairPlace]) -> Result<(), String> {
+        let writes = self.writes.finish();
+        let mut index = self.shared.index.lock();
+        index
+            .insert(self.region, stamp.sequence, stamp.hlc, &stamp.context, repairs, writes)
+            .map_err(|e| e.to_string())?;
+        Ok(())
+    }
+
     /// Collects the keys that the events write, or the texts whose weights are missing.
     fn walk(&mut self, events: &[u8], checksums: bool) -> Result<Vec<Need>, String> {
         let Self { writes, carries, shared, virtual_only, .. } = self;
@@ -351,22 +372,13 @@ impl RegionSink {
 
 impl Sink for RegionSink {
     fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String> {
-        loop {
-            let needs = self.walk(events, checksums)?;
-            if needs.is_empty() {
-                break;
-            }
-            self.learn(needs)?;
-        }
-        if last {
-            let writes = self.writes.finish();
-            self.shared
-                .index
-                .lock()
-                .insert(self.region, stamp.sequence, stamp.hlc, &stamp.context, writes)
-                .map_err(|e| e.to_string())?;
-        }
-        Ok(())
+        self.collect(events, checksums)?;
+        if last { self.insert(stamp, &[]) } else { Ok(()) }
+    }
+
+    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
+        self.collect(events, false)?;
+        self.insert(stamp, places)
     }
 
     fn forget(&mut self) {

@@ -10,6 +10,7 @@ mod exchange;
 mod extraction;
 pub(crate) mod identity;
 mod introduction;
+pub(crate) mod journal;
 pub(crate) mod logs;
 mod rebuild;
 mod recovery;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use applier::effect::Carries;
 use applier::feed::BatchLimits;
+use applier::policies::TablePolicy;
 use applier::{Connect, Lane, LaneSetup, OriginProgress, Shared};
 use extractor::replica::{ReplicaOptions, TlsMode as ReplicaTls};
 use link::{Link, Target};
@@ -43,6 +45,7 @@ use crate::config::{Config, DdlPolicy, TlsMode, connect as connect_mysql};
 use board::{Board, ExtractorProgress, ExtractorState};
 use clock::now_us;
 use control::{Parts, RegionControl};
+use journal::ConflictJournal;
 use logs::LogSet;
 
 /// Why a region cannot run, or stopped.
@@ -94,6 +97,7 @@ impl Region {
             ..log_store::Options::default()
         };
         let store = Store::open(&config.region.data_dir, identity, options)?;
+        let conflicts = Arc::new(ConflictJournal::open(&store)?);
         let wake = Arc::new(Notify::new());
         let logs = Arc::new(LogSet::open(&store, region, names.iter().copied(), &wake)?);
 
@@ -112,6 +116,7 @@ impl Region {
             pulls: parking_lot::Mutex::default(),
             heard: parking_lot::Mutex::default(),
             logs: logs.clone(),
+            conflicts,
             shared,
             wake,
         });
@@ -214,6 +219,8 @@ impl Region {
         }
         let resume = self.resume(&mut conn, &markers).await?;
         self.rebuild(&mut conn, &markers).await?;
+        let applied: Vec<_> = markers.iter().map(|marker| (marker.origin, marker.sequence)).collect();
+        self.board.conflicts.settle(&applied)?;
         self.start_extraction(resume)?;
         self.start_lane()?;
         for target in &self.targets {
@@ -234,7 +241,11 @@ impl Region {
             age_us: self.config.region.log.keep_age.as_micros(),
             bytes: self.config.region.log.keep_bytes.0,
         };
-        self.tasks.spawn(retention::retain(self.board.clone(), keep, self.shutdown.clone()));
+        let journal = retention::Keep {
+            age_us: self.config.region.journal.keep_age.as_micros(),
+            bytes: self.config.region.journal.keep_bytes.0,
+        };
+        self.tasks.spawn(retention::retain(self.board.clone(), keep, journal, self.shutdown.clone()));
         Ok(())
     }
 
@@ -368,6 +379,7 @@ impl Region {
 
     fn start_lane(&mut self) -> Result<(), RegionError> {
         let apply = &self.config.region.apply;
+        let config = self.config.clone();
         let lane = Lane::new(LaneSetup {
             region: self.config.region.name,
             origins: self.board.peers.clone(),
@@ -380,6 +392,18 @@ impl Region {
                 DdlPolicy::Halt => applier::effect::DdlPolicy::Halt,
                 DdlPolicy::Ignore => applier::effect::DdlPolicy::Ignore,
             },
+            policies: Arc::new(move |schema, table| {
+                let chosen = config.mesh.policies.of(schema, table);
+                TablePolicy { policy: chosen.policy.clone(), detect_only: chosen.detect_only }
+            }),
+            detect_only: self
+                .board
+                .peers
+                .iter()
+                .copied()
+                .filter(|peer| self.config.mesh.policies.detect_only_between(self.config.region.name, *peer))
+                .collect(),
+            journal: self.board.conflicts.clone(),
             limits: BatchLimits {
                 transactions_max: apply.batch_transactions_max as usize,
                 bytes_max: apply.batch_bytes_max.0 as usize,

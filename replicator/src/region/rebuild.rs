@@ -1,13 +1,15 @@
 //! The history index at start, rebuilt from the logs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use applier::Shared;
 use applier::effect::Carries;
 use conflict::Index;
+use log_store::Log;
 use transaction::key::Need;
 use transaction::record::{Body, Record, RecordKind};
-use transaction::{Hlc, RecordNumber, RegionName, Sequence};
+use transaction::{Hlc, RecordNumber, RegionName, RepairPlace, Sequence};
 
 use super::logs::LogSet;
 use super::writes::Writes;
@@ -18,7 +20,7 @@ pub(crate) type Applied = Vec<(RegionName, Sequence)>;
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rebuilt {
-    /// Transactions read.
+    /// Transactions and repairs read.
     pub(crate) transactions: u64,
     /// Of these, how many are still in a history.
     pub(crate) unstable: usize,
@@ -49,15 +51,16 @@ pub(crate) async fn rebuild(
                 break;
             }
             let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
-            let (events, last) = match &record.body {
-                Body::Chunk { index: 0, events } => {
-                    writes = Writes::default();
-                    (*events, None)
-                }
-                Body::Chunk { events, .. } => (*events, None),
-                Body::Transaction(transaction) => (transaction.events, Some(transaction)),
+            let (events, begins, repairs): (_, _, &[RepairPlace]) = match &record.body {
+                Body::Chunk { index, events } => (*events, *index == 0, &[]),
+                Body::Transaction(body) => (body.events, body.chunks == 0, &[]),
+                Body::Repair { places, transaction: body } => (body.events, body.chunks == 0, places),
                 _ => continue,
             };
+            if begins {
+                // A chain that was abandoned may stand before it.
+                writes.forget();
+            }
             loop {
                 let needs = writes.collect(events, record.event_checksums, shared, carries, &mut |_| {})?;
                 if needs.is_empty() {
@@ -65,10 +68,10 @@ pub(crate) async fn rebuild(
                 }
                 ask(needs).await?;
             }
-            if let Some(transaction) = last {
+            if let Some(body) = record.transaction() {
                 let mut index = shared.index.lock();
                 index
-                    .insert(*origin, record.sequence, record.hlc, &transaction.context, writes.finish())
+                    .insert(*origin, record.sequence, record.hlc, &body.context, repairs, writes.finish())
                     .map_err(|e| e.to_string())?;
                 done.transactions += 1;
             }
@@ -108,11 +111,29 @@ fn survey(logs: &LogSet, origin: RegionName, until: Sequence, index: &mut Index)
     index.observe(origin, &claim, sequence).map_err(|e| e.to_string())
 }
 
+/// The lowest stamp that a repair from record `from` to transaction `until` comes after.
+fn earliest_root(log: &Arc<Log>, from: RecordNumber, until: Sequence) -> Result<Hlc, String> {
+    let mut earliest = Hlc(u64::MAX);
+    let mut reader = log.read_from(from).map_err(|e| e.to_string())?;
+    while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
+        if raw.header.sequence > until {
+            break;
+        }
+        if raw.header.kind == RecordKind::Repair
+            && let Body::Repair { places, .. } = Record::decode(raw.bytes).map_err(|e| e.to_string())?.body
+        {
+            earliest = places.iter().map(|place| place.root.hlc).fold(earliest, Hlc::min);
+        }
+    }
+    Ok(earliest)
+}
+
 /// Per log, the record from which histories are rebuilt.
 ///
 /// A history holds unstable writes, writes that an unstable one is concurrent with, and whatever comes after one of these
 /// in fold order. So: from the lowest transaction that is unstable or that an unstable one does not cover, and in every log
-/// from the stamp at which the earliest of these lies. Reading more than a history needs is harmless (SEMANTICS.md).
+/// from the stamp at which the earliest of these lies; a repair lies where its root does, and its record has a later stamp.
+/// Reading more than a history needs is harmless (SEMANTICS.md).
 fn beginnings(logs: &LogSet, applied: &Applied, index: &Index) -> Result<Vec<RecordNumber>, String> {
     let fail = |e: log_store::Error| e.to_string();
     let mut lowest: BTreeMap<RegionName, Sequence> = BTreeMap::new();
@@ -145,6 +166,9 @@ fn beginnings(logs: &LogSet, applied: &Applied, index: &Index) -> Result<Vec<Rec
             if let Some(raw) = reader.next_record().map_err(fail)? {
                 earliest = earliest.min(raw.header.hlc);
             }
+            let until =
+                applied.iter().find(|(other, _)| other == origin).map_or(Sequence(0), |(_, until)| *until);
+            earliest = earliest.min(earliest_root(log, number, until)?);
         } else if *sequence <= log.tail().last_sequence {
             // Below what the log still holds: then all of it counts.
             earliest = Hlc(0);
@@ -162,3 +186,6 @@ fn beginnings(logs: &LogSet, applied: &Applied, index: &Index) -> Result<Vec<Rec
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use log_store::Log;
 use transaction::record::{Body, Lineage, PositionBody, Record, RecordKind};
 use transaction::{Context, Epoch, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, Sequence};
 
-/// What the own log's last position record, and the transactions after it, say. `None` if there is no position record.
+/// What the own log's last position record, and the transactions and repairs after it, say. `None` if there is no position record.
 pub(crate) fn from_log(
     log: &Arc<Log>,
     region: RegionName,
@@ -42,7 +42,7 @@ pub(crate) fn from_log(
                     peers: peers.clone(),
                 });
             }
-            (Body::Transaction(transaction), Some(resume)) => {
+            (Body::Transaction(transaction) | Body::Repair { transaction, .. }, Some(resume)) => {
                 resume.logged.push_back((record.sequence, transaction.gtid));
             }
             _ => {}

@@ -17,7 +17,7 @@ use super::clock::now_us;
 pub(crate) struct Keep {
     /// At least so long, microseconds.
     pub(crate) age_us: u64,
-    /// Per log, at most so many bytes.
+    /// Per log, or for the conflict journal, at most so many bytes.
     pub(crate) bytes: u64,
 }
 
@@ -36,11 +36,20 @@ pub(crate) async fn prune(board: Arc<Board>, mut shutdown: watch::Receiver<bool>
     }
 }
 
-/// Deletes segments until shutdown.
-pub(crate) async fn retain(board: Arc<Board>, keep: Keep, mut shutdown: watch::Receiver<bool>) {
+/// Deletes segments, and files of the conflict journal, until shutdown.
+pub(crate) async fn retain(
+    board: Arc<Board>,
+    keep: Keep,
+    journal: Keep,
+    mut shutdown: watch::Receiver<bool>,
+) {
     while !*shutdown.borrow() {
         let board = board.clone();
-        let swept = tokio::task::spawn_blocking(move || sweep(&board, keep)).await;
+        let swept = tokio::task::spawn_blocking(move || {
+            sweep(&board, keep);
+            board.conflicts.retain(journal);
+        })
+        .await;
         if let Err(error) = swept {
             tracing::error!("retention: {error}");
         }

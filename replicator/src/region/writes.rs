@@ -62,6 +62,12 @@ impl Writes {
         Ok(needs)
     }
 
+    /// Forgets what was collected of a transaction that has not ended.
+    pub(crate) fn forget(&mut self) {
+        self.next_index = 0;
+        self.found.clear();
+    }
+
     /// The writes; the next transaction begins.
     pub(crate) fn finish(&mut self) -> Vec<(KeyHash, u32, bool)> {
         self.next_index = 0;

@@ -13,6 +13,7 @@ use transaction::{Context, Epoch, Gtid, Hlc, Incarnation, Weights};
 
 use super::*;
 use crate::region::board::{Board, ExtractorProgress};
+use crate::region::journal::ConflictJournal;
 use crate::region::logs::LogSet;
 
 /// The board of the region `eu` of a mesh with `us`, whose logs are empty and lie in `dir`; nothing runs yet.
@@ -22,6 +23,7 @@ pub(crate) fn board(dir: &Path) -> Arc<Board> {
         Store::open(dir, Identity { mesh: "shop".to_owned(), region: eu }, Options::default()).unwrap();
     let wake = Arc::new(Notify::new());
     let logs = Arc::new(LogSet::open(&store, eu, [eu, us].into_iter(), &wake).unwrap());
+    let conflicts = Arc::new(ConflictJournal::open(&store).unwrap());
     let index = conflict::Index::new(&[eu, us], eu).unwrap();
     Arc::new(Board {
         region: eu,
@@ -33,6 +35,7 @@ pub(crate) fn board(dir: &Path) -> Arc<Board> {
         pulls: parking_lot::Mutex::default(),
         heard: parking_lot::Mutex::default(),
         logs,
+        conflicts,
         shared: Arc::new(Shared::new(index, Weights::default())),
         wake,
     })

@@ -7,6 +7,7 @@
 mod charset;
 mod column;
 mod decimal;
+mod encode;
 mod event;
 mod gtid_event;
 mod input;
@@ -22,6 +23,7 @@ mod walk;
 
 pub use charset::charset_name;
 pub use column::{Column, ColumnType};
+pub use encode::{encode_value, row_image};
 pub use event::{Event, EventHeader, EventKind, HEADER_LEN, for_each_event};
 pub use gtid_event::GtidEvent;
 pub use json::Json;

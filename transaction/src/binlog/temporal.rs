@@ -142,9 +142,206 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
+// What follows is the way back. Each encoder asks its decoder whether it made the very text that it was given, which is
+// what refuses numbers out of range, digits too many and minus zero.
+
+/// Reads the digits of a text and the signs between them.
+struct Digits<'a>(&'a str);
+
+impl Digits<'_> {
+    /// As many digits as there are, at most six: no more are needed, and shifts of it do not overflow.
+    fn number(&mut self) -> Option<i64> {
+        let len = self.0.bytes().take(6).take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.0.split_at(len);
+        self.0 = rest;
+        digits.parse().ok()
+    }
+
+    /// Numbers, each but the first with `sign` before it.
+    fn numbers<const N: usize>(&mut self, sign: char) -> Option<[i64; N]> {
+        let mut numbers = [0; N];
+        for (at, number) in numbers.iter_mut().enumerate() {
+            if at > 0 {
+                self.0 = self.0.strip_prefix(sign)?;
+            }
+            *number = self.number()?;
+        }
+        Some(numbers)
+    }
+
+    /// A fraction of `digits` digits to the end of the text, in the units and bytes of a column.
+    fn fraction(&mut self, digits: u8) -> Option<i64> {
+        let text = match digits {
+            0 => self.0,
+            1..=DIGITS_MAX => self.0.strip_prefix('.')?,
+            _ => return None,
+        };
+        if text.len() != usize::from(digits) {
+            return None;
+        }
+        // A byte holds two digits, so an odd number of them is filled up.
+        let filled = format!("{text:0<width$}", width = 2 * fraction_bytes(digits));
+        if filled.is_empty() { Some(0) } else { Digits(&filled).number() }
+    }
+}
+
+/// The last `len` bytes of a number, big-endian.
+fn low_bytes(value: i64, len: usize) -> Vec<u8> {
+    value.to_be_bytes()[8 - len..].to_vec()
+}
+
+/// The bytes that [`date_text`] shows as `text`.
+pub(super) fn date_bytes(text: &str) -> Option<Vec<u8>> {
+    let [year, month, day] = Digits(text).numbers('-')?;
+    let packed = year << 9 | month << 5 | day;
+    let bytes = packed.to_le_bytes()[..3].to_vec();
+    (date_text(&bytes).as_deref() == Some(text)).then_some(bytes)
+}
+
+/// The bytes that [`datetime_text`] shows as `text`.
+pub(super) fn datetime_bytes(text: &str, digits: u8) -> Option<Vec<u8>> {
+    let (ymd, [hour, minute, second], fraction) = datetime_parts(text, digits)?;
+    let [year, month, day] = ymd;
+    let whole = (year * 13 + month) << 22 | day << 17 | hour << 12 | minute << 6 | second;
+    let mut bytes = low_bytes(whole + 0x80_0000_0000, 5);
+    bytes.extend(low_bytes(fraction, fraction_bytes(digits)));
+    (datetime_text(&bytes, digits).as_deref() == Some(text)).then_some(bytes)
+}
+
+/// Date, time and fraction of `YYYY-MM-DD HH:MM:SS[.ffffff]`.
+fn datetime_parts(text: &str, digits: u8) -> Option<([i64; 3], [i64; 3], i64)> {
+    let mut rest = Digits(text);
+    let ymd = rest.numbers('-')?;
+    rest.0 = rest.0.strip_prefix(' ')?;
+    Some((ymd, rest.numbers(':')?, rest.fraction(digits)?))
+}
+
+/// The bytes that [`time_text`] shows as `text`.
+pub(super) fn time_bytes(text: &str, digits: u8) -> Option<Vec<u8>> {
+    let (sign, magnitude) = text.strip_prefix('-').map_or((1, text), |magnitude| (-1, magnitude));
+    let mut rest = Digits(magnitude);
+    let [hour, minute, second] = rest.numbers(':')?;
+    let fraction = rest.fraction(digits)?;
+    let fraction_bits = 8 * fraction_bytes(digits);
+    let raw = sign * ((hour << 12 | minute << 6 | second) << fraction_bits | fraction);
+    let bytes = low_bytes(raw + (0x80_0000 << fraction_bits), 3 + fraction_bytes(digits));
+    (time_text(&bytes, digits).as_deref() == Some(text)).then_some(bytes)
+}
+
+/// The bytes that [`timestamp_text`] shows as `text`, which is UTC.
+pub(super) fn timestamp_bytes(text: &str, digits: u8) -> Option<Vec<u8>> {
+    let (ymd, [hour, minute, second], fraction) = datetime_parts(text, digits)?;
+    let seconds = if ymd == [0; 3] { 0 } else { days(ymd) * 86_400 + hour * 3600 + minute * 60 + second };
+    let mut bytes = low_bytes(seconds, 4);
+    bytes.extend(low_bytes(fraction, fraction_bytes(digits)));
+    (timestamp_text(&bytes, digits).as_deref() == Some(text)).then_some(bytes)
+}
+
+/// Days since 1970-01-01 of a date in the Gregorian calendar: what [`civil`] takes apart.
+fn days([year, month, day]: [i64; 3]) -> i64 {
+    // As there, the year begins in March.
+    let year = if month > 2 { year } else { year - 1 };
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_date_and_time_comes_back_from_its_text(
+            (year, month, day) in (0i64..=9999, 0i64..=12, 0i64..=31),
+            (hour, minute, second) in (0i64..=23, 0i64..=59, 0i64..=59),
+            micros in 0i64..1_000_000,
+            digits in 0u8..=6,
+        ) {
+            let date = format!("{year:04}-{month:02}-{day:02}");
+            prop_assert_eq!(date_text(&date_bytes(&date).unwrap()), Some(date.clone()));
+            let fraction = fraction_text(micros, digits).unwrap();
+            let text = format!("{date} {hour:02}:{minute:02}:{second:02}{fraction}");
+            prop_assert_eq!(datetime_text(&datetime_bytes(&text, digits).unwrap(), digits), Some(text));
+        }
+
+        #[test]
+        fn every_time_comes_back_from_its_text(
+            negative: bool, hour in 0i64..=838, minute in 0i64..=59, second in 0i64..=59, micros in 0i64..1_000_000,
+            digits in 0u8..=6,
+        ) {
+            let fraction = fraction_text(micros, digits).unwrap();
+            let text = format!("{hour:02}:{minute:02}:{second:02}{fraction}");
+            let text = if negative { format!("-{text}") } else { text };
+            let bytes = time_bytes(&text, digits);
+            if text.starts_with('-') && !text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) {
+                prop_assert_eq!(bytes, None);
+            } else {
+                prop_assert_eq!(time_text(&bytes.unwrap(), digits), Some(text));
+            }
+        }
+
+        #[test]
+        fn every_timestamp_comes_back_from_its_text(seconds in 1u32.., micros in 0i64..1_000_000, digits in 0u8..=6) {
+            let mut bytes = seconds.to_be_bytes().to_vec();
+            let unit = [1_000_000, 10_000, 100, 1][fraction_bytes(digits)];
+            let shown = 10i64.pow(6 - u32::from(digits));
+            bytes.extend(low_bytes(micros / shown * shown / unit, fraction_bytes(digits)));
+            let text = timestamp_text(&bytes, digits).unwrap();
+            prop_assert_eq!(timestamp_bytes(&text, digits), Some(bytes));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[-0-9:. é]{0,40}", digits: u8) {
+            let _ = (date_bytes(&text), time_bytes(&text, digits), datetime_bytes(&text, digits));
+            let _ = timestamp_bytes(&text, digits);
+        }
+    }
+
+    #[test]
+    fn texts_out_of_range_or_of_another_form_are_refused() {
+        for text in
+            ["2024-13-01", "2024-1-01", "10000-01-01", "2024-01-32", "2024-01-01 00:00:00", "", "2024-01"]
+        {
+            assert_eq!(date_bytes(text), None, "{text}");
+        }
+        for (text, digits) in [
+            ("2024-01-01 24:00:00", 0),
+            ("2024-01-01 23:60:00", 0),
+            ("2024-01-01 23:00:00.5", 0),
+            ("2024-01-01 23:00:00", 1),
+            ("2024-01-01 23:00:00.5", 2),
+            ("2024-01-01 23:00:00.5x", 2),
+            ("2024-01-01", 0),
+            ("2024-01-01 00:00:00.0000000", 7),
+        ] {
+            assert_eq!(datetime_bytes(text, digits), None, "{text}");
+            assert_eq!(timestamp_bytes(text, digits), None, "{text}");
+        }
+        for (text, digits) in [
+            ("839:00:00", 0),
+            ("00:60:00", 0),
+            ("-00:00:00.0", 1),
+            ("1:00:00", 0),
+            ("999999:99:99.999999", 6),
+            ("-9999999:00:00", 0),
+            ("--01:00:00", 0),
+        ] {
+            assert_eq!(time_bytes(text, digits), None, "{text}");
+        }
+        // Beyond four bytes of seconds, and what would be read as the zero date.
+        for text in
+            ["1969-12-31 23:59:59", "2106-02-07 06:28:16", "1970-01-01 00:00:00", "2023-02-29 00:00:00"]
+        {
+            assert_eq!(timestamp_bytes(text, 0), None, "{text}");
+        }
+        assert_eq!(timestamp_bytes("0000-00-00 00:00:00.0", 1), Some(vec![0; 5]));
+        assert_eq!(timestamp_bytes("0000-00-00 00:00:00.1", 1), None);
+    }
 
     #[test]
     fn days_since_1970_become_the_right_dates() {

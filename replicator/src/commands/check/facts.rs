@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 
+use super::columns::{self, Columns};
 use crate::config::{ConnectError, Mysql, Transport, connect};
 
 /// How long the server may take to answer a connection before it counts as away.
@@ -35,6 +36,10 @@ pub(crate) struct ServerFacts {
     pub(crate) tables: Vec<TableFacts>,
     /// Foreign keys that change child rows by themselves, `schema.table.constraint`, with the child's schema and table.
     pub(crate) cascades: Vec<(String, String, String)>,
+    /// Unique keys over an expression: schema, table and key.
+    pub(crate) functional_keys: Vec<(String, String, String)>,
+    /// The columns of all tables, or why they could not be read; `None` if no one asked for them.
+    pub(crate) columns: Option<Result<Columns, String>>,
     /// The rows of `concord.region`: region and mesh. `None` if the table is not there.
     pub(crate) owner: Option<Result<Vec<(String, String)>, String>>,
     /// The server's clock minus ours, in microseconds; exact to half the round trip.
@@ -110,14 +115,18 @@ impl ServerFacts {
     }
 }
 
-/// Connects and asks. An error means that there is no (usable) connection; a single question that fails is a fact.
-pub(super) async fn gather(mysql: &Mysql) -> Result<ServerFacts, ConnectError> {
+/// Connects and asks; for the columns, of which there may be very many, only if they are needed. An error means that there
+/// is no (usable) connection; a single question that fails is a fact.
+pub(super) async fn gather(mysql: &Mysql, with_columns: bool) -> Result<ServerFacts, ConnectError> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(mysql)).await;
     let (mut conn, transport) = connected.unwrap_or_else(|_| {
         let text = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
         Err(mysql_async::Error::from(std::io::Error::new(std::io::ErrorKind::TimedOut, text)).into())
     })?;
-    let facts = ask(&mut conn, transport).await?;
+    let mut facts = ask(&mut conn, transport).await?;
+    if with_columns {
+        facts.columns = Some(columns::read(&mut conn).await?);
+    }
     // The facts are there; a goodbye that fails changes none of them.
     let _ = conn.disconnect().await;
     Ok(facts)
@@ -163,6 +172,7 @@ async fn ask(conn: &mut Conn, transport: Transport) -> Result<ServerFacts, mysql
     facts.grants = grants(conn).await?;
     facts.tables = tables(conn).await?;
     facts.cascades = cascades(conn).await?;
+    facts.functional_keys = functional_keys(conn).await?;
     facts.owner = owner(conn, &facts.grants).await?;
     Ok(facts)
 }
@@ -242,6 +252,16 @@ async fn cascades(conn: &mut Conn) -> Result<Vec<(String, String, String)>, mysq
          WHERE UPDATE_RULE IN ('CASCADE', 'SET NULL') OR DELETE_RULE IN ('CASCADE', 'SET NULL') ORDER BY 1, 2, 3",
     )
     .await
+}
+
+async fn functional_keys(conn: &mut Conn) -> Result<Vec<(String, String, String)>, mysql_async::Error> {
+    let question = "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME FROM information_schema.STATISTICS \
+                    WHERE NON_UNIQUE = 0 AND EXPRESSION IS NOT NULL ORDER BY 1, 2, 3";
+    match conn.query(question).await {
+        // Servers before 8.0.13 have neither such keys nor this column.
+        Err(mysql_async::Error::Server(error)) if error.code == 1054 => Ok(Vec::new()),
+        answer => answer,
+    }
 }
 
 /// Whose the schema `concord` is. Without any grant on it the server hides whether it is there, so that the table's

@@ -6,9 +6,11 @@
 
 mod binlog;
 pub(crate) mod certificates;
+mod columns;
 mod facts;
 mod peers;
 mod place;
+mod policies;
 mod privileges;
 mod server;
 mod tables;
@@ -88,6 +90,15 @@ impl std::fmt::Display for Check {
     }
 }
 
+/// What is to be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// `concord run`.
+    Run,
+    /// `concord seed`. It replaces the tables, so that the present ones need not fit the policies yet.
+    Seed,
+}
+
 /// Everything that was looked at before a start.
 #[derive(Debug, Clone)]
 pub(crate) struct Preflight {
@@ -99,15 +110,16 @@ pub(crate) struct Preflight {
 }
 
 impl Preflight {
-    /// What keeps `run` from starting.
-    pub(crate) fn refusals(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().filter(|check| check.verdict == Verdict::Refuse)
+    /// What keeps a command from starting.
+    pub(crate) fn refusals(&self, purpose: Purpose) -> impl Iterator<Item = &Check> {
+        let matters = move |check: &&Check| purpose == Purpose::Run || check.name != policies::NAME;
+        self.checks.iter().filter(|check| check.verdict == Verdict::Refuse).filter(matters)
     }
 }
 
 /// Looks at everything of this region. `untested_server` turns the refusal of an unknown server version into a warning.
 pub(crate) async fn preflight(config: &Config, untested_server: bool) -> Preflight {
-    let server = facts::gather(&config.region.mysql).await;
+    let server = facts::gather(&config.region.mysql, policies::name_columns(config)).await;
     let mut checks = Vec::new();
     let server = match server {
         Ok(server) => {
@@ -134,6 +146,7 @@ pub(crate) fn judge_server(config: &Config, server: &ServerFacts, untested_serve
     checks.extend(binlog::judge(server, &config.mesh.tables));
     checks.extend(privileges::judge(server, &config.mesh.tables));
     checks.extend(tables::judge(server, config));
+    checks.extend(policies::judge(server, config));
     checks
 }
 

@@ -103,7 +103,7 @@ fn primary_keys(carried: &[&TableFacts]) -> Check {
     )
 }
 
-fn backquoted(table: &str) -> String {
+pub(super) fn backquoted(table: &str) -> String {
     let (schema, table) = table.split_once('.').unwrap_or(("", table));
     format!("{}.{}", crate::commands::grants::quoted(schema), crate::commands::grants::quoted(table))
 }

@@ -9,7 +9,7 @@ use transaction::{RecordNumber, RegionName};
 
 /// Why a look at the log ended early.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The store refuses or is damaged.
     #[error(transparent)]
     Store(#[from] log_store::Error),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use transaction::binlog::{Column, QueryEvent, Value, utc_text};
-use transaction::{Context, RegionName};
+use transaction::{Context, RegionName, RepairPlace, WriteId};
 
 use super::show::{Change, Form};
 use super::transactions::{Stamps, Written};
@@ -52,9 +52,28 @@ struct Said<'a> {
     schema: &'a str,
     table: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stands_after: Option<Root>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<Row<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<Row<'a>>,
+}
+
+/// The write that a repair comes after, by so many repairs.
+#[derive(Serialize)]
+struct Root {
+    origin: RegionName,
+    sequence: u64,
+    index: u32,
+    hlc: u64,
+    level: u8,
+}
+
+impl Root {
+    fn of(place: RepairPlace) -> Self {
+        let WriteId { hlc, origin, sequence, index } = place.root;
+        Self { origin, sequence: sequence.0, index, hlc: hlc.0, level: place.level }
+    }
 }
 
 #[derive(Serialize)]
@@ -154,6 +173,7 @@ impl Form for Json {
             action,
             schema: &change.table.schema,
             table: &change.table.table,
+            stands_after: change.repair.map(Root::of),
             before: change.before.as_deref().map(|row| Row(columns, row)),
             after: change.after.as_deref().map(|row| Row(columns, row)),
         };

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use transaction::RegionName;
 use transaction::binlog::{QueryEvent, utc_text};
+use transaction::{RegionName, RepairPlace};
 
 use super::show::{Change, Form};
 use super::transactions::{Stamps, Written, shown_statement};
@@ -72,6 +72,17 @@ impl Form for People {
         };
         let name = shown_statement(change.table.full_name().as_bytes());
         writeln!(out, "\n{}", self.style(TITLE, &format!("#{} {action} {name}", change.index)))?;
+        if let Some(RepairPlace { root, level }) = change.repair {
+            let time = utc_text(root.hlc.0);
+            let after = format!(
+                "write {} of transaction {} of {} ({time} UTC)",
+                root.index, root.sequence, root.origin
+            );
+            match level {
+                1 => writeln!(out, "    -- stands right after {after}")?,
+                _ => writeln!(out, "    -- stands {level} repairs after {after}")?,
+            }
+        }
         let columns = &change.table.columns;
         let width = columns.iter().map(|column| column.name.chars().count()).max().unwrap_or(0);
         for (place, column) in columns.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use log_store::{Log, Store};
 use transaction::binlog::{EventError, Item, QueryEvent, RowChange, TableMap, Value, row_values};
 use transaction::record::{Body, Record};
-use transaction::{Gtid, RecordNumber, RegionName, Sequence};
+use transaction::{Gtid, RecordNumber, RegionName, RepairPlace, Sequence};
 
 use super::failure::{Failure, Stop};
 use super::transactions::{Stamps, Written, for_each_change, stamps_of};
@@ -39,6 +39,8 @@ pub(super) struct Change<'a> {
     pub(super) after: Option<Vec<Value>>,
     /// For each column, whether its bytes differ before and after.
     pub(super) changed: Vec<bool>,
+    /// Of a repair, where it stands in its row's history.
+    pub(super) repair: Option<RepairPlace>,
 }
 
 impl<'a> Change<'a> {
@@ -66,7 +68,8 @@ impl<'a> Change<'a> {
             };
             row.map(decoded).transpose()
         };
-        Ok(Self { table, flags, index, before: values(before)?, after: values(after)?, changed })
+        let (before, after) = (values(before)?, values(after)?);
+        Ok(Self { table, flags, index, before, after, changed, repair: None })
     }
 }
 
@@ -104,7 +107,8 @@ pub(super) fn show(
     for_each_change(&log, &stamps, &mut |item| {
         match item {
             Item::Change { table, flags, index, change, .. } => {
-                form.change(&Change::decode(table, flags, index, change)?, out)?;
+                let repair = stamps.repairs.get(index as usize).copied();
+                form.change(&Change { repair, ..Change::decode(table, flags, index, change)? }, out)?;
             }
             Item::Statement(statement) => form.statement(&statement, out)?,
         }

@@ -3,7 +3,7 @@
 use clap::Parser;
 use log_store::{Identity, Options};
 use transaction::record::{Body, Lineage, PositionBody, Record, TransactionBody};
-use transaction::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, Sequence};
+use transaction::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RepairPlace, Sequence, WriteId};
 
 use super::*;
 use crate::cli::{Cli, Command};
@@ -54,6 +54,17 @@ fn transaction(number: u64, chunks: u32, events: &[u8]) -> Body<'_> {
         chunks,
         events,
     })
+}
+
+/// Repairs, one for each row change of `events`: each so many repairs after a write of transaction 7 of us.
+fn repairs(number: u64, count: u32, events: &[u8]) -> Body<'_> {
+    let Body::Transaction(body) = transaction(number, 0, events) else { unreachable!() };
+    let origin = region("us");
+    let place = |index| RepairPlace {
+        root: WriteId { hlc: Hlc(NOON), origin, sequence: Sequence(7), index: index + 10 },
+        level: index as u8 + 1,
+    };
+    Body::Repair { places: (0..count).map(place).collect(), transaction: body }
 }
 
 /// A folder with a log of eu: a DDL, a position, rows in a chain of two chunks and an end, the same rows in one record.
@@ -186,6 +197,36 @@ fn a_chain_is_shown_as_the_same_transaction_in_one_record_would_be() {
     assert!(
         head.starts_with("transaction 2 of eu\n  records      3 to 5 (2 chunks and the end)\n"),
         "{head}"
+    );
+}
+
+#[test]
+fn repairs_are_listed_as_such_and_each_is_shown_with_the_write_that_it_comes_after() {
+    let dir = folder();
+    {
+        let identity = Identity { mesh: "shop".to_owned(), region: region("eu") };
+        let store = Store::open(dir.path(), identity, Options::default()).unwrap();
+        let (log, rows) = (store.log(region("eu")).unwrap(), events()[2..].concat());
+        // A chain that was abandoned.
+        append(&log, 7, 0, Body::Chunk { index: 0, events: &rows });
+        append(&log, 8, 4, repairs(14, 5, &rows));
+        log.sync().unwrap();
+    }
+    let list = said(dir.path(), "list --from-sequence 4");
+    let line: Vec<&str> = list.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((line[1], line[5], line[7]), ("4", "repair", "5"), "{list}");
+    let shown = said(dir.path(), "show 4");
+    assert!(shown.starts_with("repair 4 of eu\n"), "{shown}");
+    let first = "#0 INSERT shop.stock\n    -- stands right after write 10 of transaction 7 of us (2024-02-29 12:34:56.000000 UTC)\n";
+    assert!(shown.contains(first), "{shown}");
+    assert!(shown.contains("    -- stands 5 repairs after write 14 of transaction 7 of us "), "{shown}");
+    let json: serde_json::Value = serde_json::from_str(&said(dir.path(), "show 4 --json")).unwrap();
+    let want = serde_json::json!({"origin": "us", "sequence": 7, "index": 11, "hlc": NOON, "level": 2});
+    assert_eq!((&json["kind"], &json["changes"][1]["stands_after"]), (&"repair".into(), &want));
+    let plain: serde_json::Value = serde_json::from_str(&said(dir.path(), "show 3 --json")).unwrap();
+    assert!(plain["changes"][1].get("stands_after").is_none());
+    assert!(
+        said(dir.path(), "show 4 --sql").contains("\nDELETE FROM `shop`.`stock` WHERE `item` = 2 LIMIT 1;\n")
     );
 }
 

@@ -7,7 +7,7 @@ use crate::config::HumanDuration;
 
 /// Microseconds since 1970 of a UTC time (`2026-01-31T12:00:00Z`, `2026-01-31 12:00`, `2026-01-31`) or of a span before
 /// now (`15m`).
-pub(super) fn parse(text: &str) -> Result<u64, Failure> {
+pub(crate) fn parse(text: &str) -> Result<u64, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     parse_at(text, u64::try_from(now).unwrap_or(u64::MAX))
 }

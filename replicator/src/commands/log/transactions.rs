@@ -7,7 +7,7 @@ use std::sync::Arc;
 use log_store::{Log, LogReader};
 use transaction::binlog::{EventError, Item, Tables, for_each_item};
 use transaction::record::{Body, Record};
-use transaction::{Context, Gtid, Hlc, RecordKind, RecordNumber, Sequence};
+use transaction::{Context, Gtid, Hlc, RecordKind, RecordNumber, RepairPlace, Sequence};
 
 use super::failure::{Failure, Stop};
 
@@ -31,6 +31,8 @@ pub(super) struct Stamps {
     pub(super) chunks: u32,
     /// Of a PREPARE.
     pub(super) xid: Option<String>,
+    /// Of repairs, where each change stands in its row's history, by index.
+    pub(super) repairs: Vec<RepairPlace>,
 }
 
 impl Stamps {
@@ -48,7 +50,11 @@ impl Stamps {
             commit_us: None,
             chunks: 0,
             xid: None,
+            repairs: Vec::new(),
         };
+        if let Body::Repair { places, .. } = &record.body {
+            stamps.repairs.clone_from(places);
+        }
         match &record.body {
             Body::Transaction(body) | Body::Repair { transaction: body, .. } => {
                 stamps.context = body.context.clone();
@@ -160,8 +166,9 @@ impl Entries {
     pub(super) fn next(&mut self) -> Result<Option<Entry>, Failure> {
         while let Some(raw) = self.reader.next_record()? {
             let record = Record::decode(raw.bytes)?;
-            // A chain that was abandoned by a restart begins anew with its first chunk.
-            if matches!(record.body, Body::Chunk { index: 0, .. }) {
+            // A chain that was abandoned begins anew with its first chunk, or something else comes.
+            let alone = record.transaction().is_some_and(|body| body.chunks == 0);
+            if alone || matches!(record.body, Body::Chunk { index: 0, .. }) {
                 self.chain = Chain::default();
             }
             if record.kind() != RecordKind::Position {

@@ -1,0 +1,221 @@
+//! Rows that are locked before they are decided: their writes in the batch, and what the fold makes of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use conflict::{Image, Images, Outcome, Policy, Story, Write, fold};
+use transaction::binlog::TableMap;
+use transaction::{KeyHash, RepairPlace, WriteId};
+
+use crate::effect::{Effect, Part};
+
+/// A write of the batch.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnWrite {
+    pub(crate) id: WriteId,
+    pub(crate) before: Option<Image>,
+    pub(crate) after: Option<Image>,
+}
+
+/// One row whose history a write of the batch may be concurrent with.
+#[derive(Debug)]
+pub(crate) struct Contest {
+    pub(crate) key: KeyHash,
+    pub(crate) table: Arc<TableMap>,
+    /// Flags and time of the source's last rows event for it.
+    pub(crate) flags: u16,
+    pub(crate) timestamp: u32,
+    /// Its writes in the batch, oldest first.
+    pub(crate) writes: Vec<OwnWrite>,
+    /// Whether it was in the table when it was locked.
+    pub(crate) present: bool,
+    /// Whether the conflict was known before the row was locked.
+    pub(crate) foreseen: bool,
+}
+
+impl Contest {
+    /// An image of the row, whose primary key is right.
+    pub(crate) fn stand_in(&self) -> Option<&Image> {
+        self.writes.iter().find_map(|own| own.after.as_ref().or(own.before.as_ref()))
+    }
+}
+
+/// The contested rows of a target transaction, in the order in which they were met.
+#[derive(Debug, Default)]
+pub(crate) struct Contests {
+    places: HashMap<KeyHash, usize>,
+    pub(crate) all: Vec<Contest>,
+}
+
+impl Contests {
+    pub(crate) fn contains(&self, key: KeyHash) -> bool {
+        self.places.contains_key(&key)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Takes a write of the batch in.
+    pub(crate) fn add(&mut self, part: &Part, effect: &Effect, id: WriteId, foreseen: bool) {
+        let image = |bytes: Option<&[u8]>| {
+            bytes.map(|bytes| Image { table: effect.table.clone(), bytes: bytes.to_vec() })
+        };
+        let own = OwnWrite { id, before: image(part.before(effect)), after: image(part.after(effect)) };
+        let place = *self.places.entry(effect.key).or_insert_with(|| {
+            self.all.push(Contest {
+                key: effect.key,
+                table: effect.table.clone(),
+                flags: effect.flags,
+                timestamp: effect.timestamp,
+                writes: Vec::new(),
+                present: false,
+                foreseen,
+            });
+            self.all.len() - 1
+        });
+        let contest = &mut self.all[place];
+        contest.table = effect.table.clone();
+        contest.flags = effect.flags;
+        contest.timestamp = effect.timestamp;
+        contest.writes.push(own);
+    }
+}
+
+/// The images of a history's writes, as far as they are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered(HashMap<WriteId, (Option<Image>, Option<Image>)>);
+
+impl Gathered {
+    /// With the batch's own writes.
+    pub(crate) fn of(writes: &[OwnWrite]) -> Self {
+        Self(writes.iter().map(|own| (own.id, (own.before.clone(), own.after.clone()))).collect())
+    }
+
+    pub(crate) fn has(&self, id: &WriteId) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// The layout of its images.
+    pub(crate) fn table(&self, id: &WriteId) -> Option<Arc<TableMap>> {
+        let (before, after) = self.0.get(id)?;
+        after.as_ref().or(before.as_ref()).map(|image| image.table.clone())
+    }
+
+    pub(crate) fn put(&mut self, id: WriteId, before: Option<Image>, after: Option<Image>) {
+        self.0.insert(id, (before, after));
+    }
+}
+
+impl Images for Gathered {
+    fn before(&self, write: &WriteId) -> Option<&Image> {
+        self.0.get(write)?.0.as_ref()
+    }
+
+    fn after(&self, write: &WriteId) -> Option<&Image> {
+        self.0.get(write)?.1.as_ref()
+    }
+}
+
+/// The row as it is now, under its lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Here {
+    Absent,
+    /// It is there, with this image.
+    Known(Image),
+    /// It is there; its image is one of these, or, if there are none, not known at all.
+    OneOf(Vec<Image>),
+}
+
+/// What a row is, and what it is to become.
+#[derive(Debug, Clone)]
+pub(crate) struct Desired {
+    pub(crate) key: KeyHash,
+    pub(crate) table: Arc<TableMap>,
+    pub(crate) flags: u16,
+    pub(crate) timestamp: u32,
+    /// An image with the row's primary key.
+    pub(crate) stand_in: Image,
+    pub(crate) here: Here,
+    /// What the fold makes of it: this is what every region with the same history arrives at.
+    pub(crate) folded: Option<Image>,
+    /// What it becomes: another row than the fold's takes a repair.
+    pub(crate) wanted: Option<Image>,
+    /// Its newest write in fold order; `None` if the history does not tell which one that is.
+    pub(crate) newest: Option<Write>,
+    /// Where a repair of it stands.
+    pub(crate) after: Option<RepairPlace>,
+    /// Whether `wanted` is a merge, which may break a constraint that no writer's image breaks.
+    pub(crate) merged: bool,
+}
+
+/// The pair of writes that a conflict is told by: of those that met without having seen each other, the newest of the batch
+/// and the newest that was here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    /// Place of the batch's write in the story.
+    pub(crate) incoming: usize,
+    /// Place of the other one.
+    pub(crate) existing: usize,
+}
+
+/// Finds the conflict of a story; `None` if each write of the batch has seen all that were here. Two repairs that
+/// both remove the row are no conflict.
+pub(crate) fn pair_of(story: &Story) -> Option<Pair> {
+    let mut newest: Option<Pair> = None;
+    for (later, chapter) in story.writes.iter().enumerate() {
+        for earlier in &chapter.concurrent {
+            let other = &story.writes[*earlier];
+            if other.from_batch == chapter.from_batch {
+                continue;
+            }
+            let removes = |write: &Write| write.repair.is_some() && !write.live;
+            if removes(&other.write) && removes(&chapter.write) {
+                continue;
+            }
+            let (incoming, existing) = if chapter.from_batch { (later, *earlier) } else { (*earlier, later) };
+            let pair = Pair { incoming, existing };
+            let rank = |pair: &Pair| (pair.incoming, pair.existing);
+            if newest.as_ref().is_none_or(|known| rank(known) < rank(&pair)) {
+                newest = Some(pair);
+            }
+        }
+    }
+    newest
+}
+
+/// Writes of a story whose images its decision needs.
+pub(crate) fn images_needed(policy: &dyn Policy, story: &Story) -> Vec<WriteId> {
+    if !policy.reads_images() {
+        return Vec::new();
+    }
+    let mut needed = vec![false; story.writes.len()];
+    for place in story.start..story.writes.len() {
+        needed[place] = true;
+        for other in &story.writes[place].concurrent {
+            needed[*other] = true;
+        }
+    }
+    let chosen = story.writes.iter().zip(needed).filter(|(_, needed)| *needed);
+    chosen.map(|(chapter, _)| chapter.write.id).collect()
+}
+
+/// What a fold says, with the images that it needs to be said.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    /// The row is as this write of the story left it.
+    As(usize),
+    /// A merge, and the place of the write whose whole image stands in for it if a constraint refuses it.
+    Merged { image: Image, fallback: usize },
+    /// The policy leaves it to a person.
+    Halt,
+}
+
+/// Folds a story.
+pub(crate) fn verdict(policy: &dyn Policy, story: &Story, images: &Gathered) -> Result<Verdict, String> {
+    Ok(match fold(policy, story, images).map_err(|e| e.to_string())? {
+        Outcome::As(place) => Verdict::As(place),
+        Outcome::Merged { image, fallback } => Verdict::Merged { image, fallback },
+        Outcome::Halt => Verdict::Halt,
+    })
+}

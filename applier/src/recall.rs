@@ -1,0 +1,136 @@
+//! Reads a write back from the logs, with both of its images and what its transaction had seen.
+
+use std::sync::Arc;
+
+use conflict::Image;
+use transaction::binlog::{Item, TableMap, Tables, for_each_item};
+use transaction::key::KeyError;
+use transaction::record::{Body, Record};
+use transaction::key::Need;
+use transaction::{Context, Gtid, KeyHash, RecordNumber, Weights, WriteId, key_of};
+
+use crate::logs::Logs;
+
+/// A write, as its origin's log has it.
+#[derive(Debug, Clone)]
+pub struct Recalled {
+    /// The row before, under the write's key; `None` for an insert.
+    pub before: Option<Image>,
+    /// The row after, under the write's key; `None` for a delete.
+    pub after: Option<Image>,
+    /// What its transaction had seen.
+    pub context: Context,
+    /// Its transaction at the origin.
+    pub gtid: Gtid,
+    /// Commit time at the origin, microseconds.
+    pub commit_us: u64,
+}
+
+/// Why a write could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum Recall {
+    /// Weights to ask the server for; then try again.
+    #[error("text weights are missing")]
+    Needs(Vec<Need>),
+    /// The log does not hold it durably yet.
+    #[error("it is not durable yet")]
+    NotDurable,
+    /// A person must act.
+    #[error("{0}")]
+    Halt(String),
+}
+
+impl From<String> for Recall {
+    fn from(reason: String) -> Self {
+        Self::Halt(reason)
+    }
+}
+
+impl From<KeyError> for Recall {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Need(need) => Self::Needs(vec![need]),
+            other => Self::Halt(other.to_string()),
+        }
+    }
+}
+
+/// Reads the write `id` of the row `key` back.
+///
+/// Both images are under `key`: of a primary-key update only one is.
+pub fn recall(
+    logs: &dyn Logs,
+    weights: &Weights,
+    id: &WriteId,
+    key: KeyHash,
+) -> Result<Recalled, Recall> {
+    let Some(number) = logs.find(id.origin, id.sequence)? else { return Err(Recall::NotDurable) };
+    let mut reader = logs.reader(id.origin, number)?;
+    let Some(bytes) = reader.next()? else { return Err(Recall::NotDurable) };
+    let record = Record::decode(bytes).map_err(|e| e.to_string())?;
+    let Some(transaction) = record.transaction() else {
+        return Err(Recall::Halt(format!("record {number} of {} should be transaction {}", id.origin, id.sequence)));
+    };
+    let mut search =
+        Search { tables: Tables::default(), next_index: 0, id, key, weights, before: None, after: None };
+    if transaction.chunks > 0 {
+        let missing =
+            || format!("transaction {} of {}: a chunk of it is missing in the log", id.sequence, id.origin);
+        let first = number.0.checked_sub(transaction.chunks.into()).ok_or_else(missing)?;
+        let mut chunks = logs.reader(id.origin, RecordNumber(first))?;
+        for place in 0..transaction.chunks {
+            let bytes = chunks.next()?.ok_or_else(missing)?;
+            let chunk = Record::decode(bytes).map_err(|e| e.to_string())?;
+            match chunk.body {
+                Body::Chunk { index, events } if index == place => {
+                    search.walk(events, chunk.event_checksums)?
+                }
+                _ => return Err(missing().into()),
+            }
+        }
+    }
+    search.walk(transaction.events, record.event_checksums)?;
+    let Search { before, after, .. } = search;
+    if before.is_none() && after.is_none() {
+        return Err(Recall::Halt(format!(
+            "transaction {} of {} has no row change {} of that key",
+            id.sequence, id.origin, id.index
+        )));
+    }
+    let context = transaction.context.clone();
+    Ok(Recalled { before, after, context, gtid: transaction.gtid, commit_us: transaction.commit_us })
+}
+
+struct Search<'a> {
+    tables: Tables,
+    next_index: u32,
+    id: &'a WriteId,
+    key: KeyHash,
+    weights: &'a Weights,
+    before: Option<Image>,
+    after: Option<Image>,
+}
+
+impl Search<'_> {
+    fn walk(&mut self, events: &[u8], checksums: bool) -> Result<(), KeyError> {
+        let (mut scratch, mut found) = (Vec::new(), (None, None));
+        let Self { tables, next_index, id, key, weights, .. } = self;
+        for_each_item::<KeyError>(events, checksums, tables, next_index, &mut |item| {
+            let Item::Change { table, index, change, .. } = item else { return Ok(()) };
+            if index != id.index {
+                return Ok(());
+            }
+            let mut of_key = |table: &Arc<TableMap>, image: Option<&[u8]>| match image {
+                Some(image) if key_of(table, image, weights, &mut scratch)? == *key => {
+                    Ok::<_, KeyError>(Some(Image { table: table.clone(), bytes: image.to_vec() }))
+                }
+                _ => Ok(None),
+            };
+            found = (of_key(table, change.before)?, of_key(table, change.after)?);
+            Ok(())
+        })?;
+        self.before = found.0.or(self.before.take());
+        self.after = found.1.or(self.after.take());
+        Ok(())
+    }
+}

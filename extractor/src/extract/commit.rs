@@ -1,0 +1,136 @@
+//! The end of a transaction group: its checks, its stamp, its record.
+
+use transaction::Sequence;
+use transaction::record::{Body, Record, TransactionBody};
+
+use super::{Extractor, Sink};
+use crate::error::ExtractError;
+use crate::group::{Group, GroupKind};
+use crate::stamp::Stamp;
+
+impl<S: Sink> Extractor<S> {
+    pub(super) fn finish(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        self.check_tag(group)?;
+        if group.kind == GroupKind::Applied {
+            self.commit_applied(group)
+        } else if group.own_rows {
+            self.commit_local(group)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn commit_applied(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        self.check_row_count(group)?;
+        if !group.repairs.is_empty() {
+            group.before = Some(self.resume.stamper.clone());
+        }
+        for marker in &group.markers {
+            self.resume.stamper.applied(marker.origin, marker.sequence, marker.hlc);
+        }
+        if group.repairs.is_empty() { Ok(()) } else { self.commit_repairs(group) }
+    }
+
+    /// Allowed also where clients must not write: a repair is Concord's own work.
+    fn commit_repairs(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        let stamp = self.resume.stamper.local(group.commit_us);
+        if self.is_logged(group, &stamp)? {
+            return Ok(());
+        }
+        let (places, events) = std::mem::take(&mut group.repairs).into_parts();
+        self.sink.repairs(&stamp, &places, &events).map_err(ExtractError::Sink)?;
+        let Stamp { sequence, hlc, context } = stamp;
+        let (gtid, commit_us) = (group.gtid, group.commit_us);
+        let transaction = TransactionBody { context, gtid, commit_us, chunks: 0, events: &events };
+        self.append(sequence, hlc, false, Body::Repair { places, transaction })
+    }
+
+    fn commit_local(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        let stamp = self.stamp(group)?;
+        if self.is_logged(group, &stamp)? {
+            return Ok(());
+        }
+        self.feed(group, &stamp, true)?;
+        let events = std::mem::take(&mut group.events);
+        let body = Body::Transaction(TransactionBody {
+            context: stamp.context,
+            gtid: group.gtid,
+            commit_us: group.commit_us,
+            chunks: group.chunks,
+            events: &events,
+        });
+        self.append(stamp.sequence, stamp.hlc, group.checksums, body)
+    }
+
+    /// Whether the log has the record of this group already, from before a restart. It must be the same one then.
+    fn is_logged(&mut self, group: &Group, stamp: &Stamp) -> Result<bool, ExtractError> {
+        let Some((sequence, logged)) = self.resume.logged.front().copied() else { return Ok(false) };
+        if sequence != stamp.sequence || logged != group.gtid {
+            return Err(ExtractError::HistoryDiffers {
+                sequence,
+                logged: logged.to_string(),
+                found: group.gtid.to_string(),
+                place: self.place.clone(),
+            });
+        }
+        self.resume.logged.pop_front();
+        Ok(true)
+    }
+
+    /// The last state of a marker in an applied transaction says how many rows the lane changed: nothing else may have changed
+    /// any there. Taking ownership, and setting a marker for the first time, say 0 and change none.
+    fn check_row_count(&self, group: &Group) -> Result<(), ExtractError> {
+        match group.markers.last() {
+            Some(marker) if marker.row_changes != group.rows => Err(ExtractError::RowCount {
+                origin: marker.origin,
+                said: marker.row_changes,
+                found: group.rows,
+                gtid: group.gtid.to_string(),
+                place: self.place.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_tag(&self, group: &Group) -> Result<(), ExtractError> {
+        let tag = group.gtid.source.tag.as_str();
+        let disagrees = |what| {
+            Err(ExtractError::TagDisagrees { gtid: group.gtid.to_string(), place: self.place.clone(), what })
+        };
+        let others = || group.markers.iter().any(|marker| marker.origin.as_str() != tag);
+        match group.kind {
+            GroupKind::Applied if !tag.is_empty() && tag != crate::OWN_TAG && others() => {
+                disagrees("a marker of another origin")
+            }
+            GroupKind::Local if self.resume.peers.iter().any(|peer| peer.as_str() == tag) => {
+                disagrees("no marker")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        sequence: Sequence,
+        hlc: transaction::Hlc,
+        event_checksums: bool,
+        body: Body<'_>,
+    ) -> Result<(), ExtractError> {
+        let record = Record {
+            number: self.resume.next_record,
+            sequence,
+            hlc,
+            lineage: self.resume.lineage,
+            event_checksums,
+            body,
+        };
+        self.record.clear();
+        record.encode(&mut self.record);
+        self.sink.append(&self.record).map_err(ExtractError::Sink)?;
+        self.resume.next_record = self.resume.next_record.next();
+        if self.record.capacity() > 2 * self.limits.chunk_len {
+            self.record = Vec::new();
+        }
+        Ok(())
+    }
+}
