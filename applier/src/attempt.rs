@@ -19,11 +19,11 @@ use crate::effect::{Effect, Part, SourceTransaction, rows_kind};
 use crate::found::{Finding, Known};
 use crate::journal::{Entry, Found, Winner};
 use crate::lane::LaneSetup;
-use crate::parts::learn;
 use crate::recall::{Recall, Recalled, recall};
 use crate::relations::Relations;
 use crate::repair::{Repair, statements};
-use crate::session::{MarkerChange, Session, SqlFailure};
+use crate::session::{MarkerChange, SqlFailure};
+use crate::target::Target;
 use crate::text::{NO_FOREIGN_KEY_CHECKS, RowsText};
 
 /// A text is sent when it has this many bytes of events.
@@ -61,8 +61,8 @@ pub(crate) struct Lessons {
 }
 
 /// The state of one try; dropped with it.
-pub(crate) struct Attempt<'a> {
-    pub(crate) session: &'a mut Session,
+pub(crate) struct Attempt<'a, T> {
+    pub(crate) target: &'a mut T,
     pub(crate) definitions: &'a mut Definitions,
     pub(crate) setup: &'a LaneSetup,
     pub(crate) relations: Arc<Relations>,
@@ -84,9 +84,9 @@ pub(crate) struct Attempt<'a> {
     pub(crate) tally: Tally,
 }
 
-impl<'a> Attempt<'a> {
+impl<'a, T: Target> Attempt<'a, T> {
     pub(crate) fn new(
-        session: &'a mut Session,
+        target: &'a mut T,
         definitions: &'a mut Definitions,
         setup: &'a LaneSetup,
         marker: MarkerChange,
@@ -100,7 +100,7 @@ impl<'a> Attempt<'a> {
         let overlay = setup.shared.index.lock().batch();
         let relations = definitions.relations();
         Self {
-            session,
+            target,
             definitions,
             setup,
             relations,
@@ -129,13 +129,7 @@ impl<'a> Attempt<'a> {
             for (place, source) in part.transactions.iter().enumerate() {
                 let mut transaction = self
                     .overlay
-                    .transaction(
-                        self.origin,
-                        source.sequence,
-                        source.hlc,
-                        &source.context,
-                        &source.repairs,
-                    )
+                    .transaction(self.origin, source.sequence, source.hlc, &source.context, &source.repairs)
                     .map_err(halt)?;
                 while let Some(effect) = effects.next_if(|effect| effect.transaction == place) {
                     let live = part.after(effect).is_some();
@@ -171,7 +165,7 @@ impl<'a> Attempt<'a> {
     /// Waits until the extractor has passed every writer of a row that is locked by now. Returns whether a client has
     /// written anything since the attempt began.
     pub(crate) async fn pass(&mut self) -> Result<bool, SqlFailure> {
-        let end = self.session.binlog_end().await?;
+        let end = self.target.binlog_end().await?;
         let mut passed = self.setup.shared.passed.subscribe();
         let reached =
             tokio::time::timeout(PASS_TIMEOUT, passed.wait_for(|passed| passed.reaches(&end))).await;
@@ -188,7 +182,7 @@ impl<'a> Attempt<'a> {
         }
         self.begun = true;
         // Also the gap of a row that is not there is to be locked.
-        self.session.begin(&self.marker, true, None).await?;
+        self.target.begin(&self.marker, true, None).await?;
         let rows: Vec<(&Arc<TableMap>, &[u8])> = self
             .contests
             .all
@@ -196,7 +190,7 @@ impl<'a> Attempt<'a> {
             .filter_map(|contest| contest.stand_in())
             .map(|image| (&image.table, image.bytes.as_slice()))
             .collect();
-        let there = self.session.lock_rows(&rows).await?;
+        let there = self.target.lock_rows(&rows).await?;
         for (contest, present) in self.contests.all.iter_mut().zip(there) {
             contest.present = present;
         }
@@ -242,9 +236,9 @@ impl<'a> Attempt<'a> {
         };
         if !self.begun {
             self.begun = true;
-            self.session.begin(&self.marker, false, statement.as_deref()).await?;
+            self.target.begin(&self.marker, false, statement.as_deref()).await?;
         } else if let Some(statement) = statement {
-            self.session.send(&statement).await?;
+            self.target.send(&statement).await?;
         }
         self.tally.row_changes += changes;
         Ok(())
@@ -257,8 +251,7 @@ impl<'a> Attempt<'a> {
             let Some(related) = relations.of(&parent.table.schema, &parent.table.table) else { continue };
             for key in &related.children {
                 let Some(child) = self.layout(&key.child).await? else { continue };
-                let found =
-                    self.session.children(key, &child, &parent.table, &parent.bytes, usize::MAX - 1).await?;
+                let found = self.target.children(key, &child, &parent.table, &parent.bytes, 1).await?;
                 if !found.is_empty() {
                     return Err(self.learn_constraints("a row that refers to one deleted elsewhere"));
                 }
@@ -275,7 +268,7 @@ impl<'a> Attempt<'a> {
         if !(self.setup.carries)(schema, table) {
             return Ok(None);
         }
-        self.definitions.layout(self.session.conn(), &self.setup.shared, schema, table).await
+        self.definitions.layout(self.target, &self.setup.shared, schema, table).await
     }
 
     fn learn_constraints(&mut self, reason: &str) -> SqlFailure {
@@ -488,7 +481,7 @@ impl<'a> Attempt<'a> {
             let recalled = recall(self.setup.logs.as_ref(), &self.setup.shared.weights.read(), &id, key);
             match recalled {
                 Ok(recalled) => return Ok(recalled),
-                Err(Recall::Needs(needs)) => learn(self.session.conn(), &self.setup.shared, needs).await?,
+                Err(Recall::Needs(needs)) => self.target.weigh(&self.setup.shared, needs).await?,
                 // Read from the binlog and not yet synced: a matter of milliseconds.
                 Err(Recall::NotDurable) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
                 Err(Recall::Halt(reason)) => return Err(SqlFailure::Halt(reason)),
@@ -619,7 +612,7 @@ impl<'a> Attempt<'a> {
             repairs.extend(Repair::of(row)?);
         }
         for statement in statements(&repairs) {
-            self.session.send(&statement).await?;
+            self.target.send(&statement).await?;
         }
         Ok(())
     }
@@ -764,7 +757,7 @@ impl<'a> Attempt<'a> {
     /// Puts the journal's entries and the repairs down, changes the marker once more, and commits.
     pub(crate) async fn commit(&mut self) -> Result<Vec<String>, SqlFailure> {
         self.write_journal()?;
-        self.session.commit(&self.marker, self.tally.row_changes).await?;
+        self.target.commit(&self.marker, self.tally.row_changes).await?;
         Ok(self.entries.drain(..).map(|entry| entry.id).collect())
     }
 

@@ -15,6 +15,7 @@ use transaction::key::{ALPHABET, Collation, LOCAL_COLLATIONS, Need};
 use crate::relations::Relations;
 use crate::session::SqlFailure;
 use crate::shared::Shared;
+use crate::target::Target;
 
 /// A table as `information_schema` describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -388,6 +389,18 @@ pub async fn ask_weights(
         .collect()
 }
 
+/// Asks the server for the weights of texts, and keeps them in `shared`.
+pub async fn learn(conn: &mut Conn, shared: &Shared, needs: Vec<Need>) -> Result<(), Error> {
+    const AT_A_TIME: usize = 500;
+    let mut answers = Vec::with_capacity(needs.len());
+    for some in needs.chunks(AT_A_TIME) {
+        let question = weight_question(&shared.weights.read(), some);
+        answers.extend(ask_weights(conn, &question, some).await?);
+    }
+    shared.weights.write().learn(answers);
+    Ok(())
+}
+
 /// The tables whose definitions were held against the target's.
 #[derive(Debug, Default)]
 pub(crate) struct Definitions {
@@ -412,7 +425,7 @@ impl Definitions {
     /// The layout of a table here, without what is only needed to send rows; `None` if it does not exist.
     pub(crate) async fn layout(
         &mut self,
-        conn: &mut Conn,
+        target: &mut impl Target,
         shared: &Shared,
         schema: &str,
         table: &str,
@@ -422,20 +435,20 @@ impl Definitions {
             return Ok(known.clone());
         }
         let weights = shared.weights.read().clone();
-        let definition = read(conn, &weights, schema, table).await?;
+        let definition = target.definition(&weights, schema, table).await?;
         let layout = definition.map(|definition| Arc::new(definition.layout(schema, table)));
         self.layouts.insert(name, layout.clone());
         Ok(layout)
     }
 
     /// Forgets everything if a definition may have changed since, and reads what ties rows to each other.
-    pub(crate) async fn refresh(&mut self, conn: &mut Conn, version: u64) -> Result<(), SqlFailure> {
+    pub(crate) async fn refresh(&mut self, target: &mut impl Target, version: u64) -> Result<(), SqlFailure> {
         if version != self.version {
             self.clear();
             self.version = version;
         }
         if self.relations.is_none() {
-            self.relations = Some(Arc::new(Relations::read(conn).await?));
+            self.relations = Some(Arc::new(target.relations().await?));
         }
         Ok(())
     }
@@ -443,7 +456,7 @@ impl Definitions {
     /// Makes sure that rows under `map` fit the target's table.
     pub(crate) async fn check(
         &mut self,
-        conn: &mut Conn,
+        target: &mut impl Target,
         shared: &Shared,
         map: &Arc<TableMap>,
     ) -> Result<(), SqlFailure> {
@@ -458,7 +471,7 @@ impl Definitions {
         {
             let definition = {
                 let weights = shared.weights.read().clone();
-                read(conn, &weights, &map.schema, &map.table).await?
+                target.definition(&weights, &map.schema, &map.table).await?
             };
             let Some(definition) = definition else {
                 return Err(SqlFailure::Halt(format!(

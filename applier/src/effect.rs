@@ -6,7 +6,9 @@ use std::sync::Arc;
 use transaction::binlog::{EventError, Item, RowsKind, Statement, TableMap, Tables, for_each_item};
 use transaction::key::{KeyError, Need, keys_of_change};
 use transaction::record::TransactionBody;
-use transaction::{Context, Gtid, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence, Weights, WriteId};
+use transaction::{
+    Context, Gtid, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence, Weights, WriteId,
+};
 
 /// What one row change does to one key. A primary-key update is two: the old key goes, the new one comes.
 #[derive(Debug, Clone)]

@@ -1,12 +1,9 @@
 //! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mysql_async::Conn;
 use tokio::sync::{Notify, watch};
 use transaction::binlog::Tables;
 use transaction::{Context, KeyHash, RegionName, Sequence};
@@ -17,16 +14,13 @@ use crate::effect::{Carries, DdlPolicy, Rules, SourceTransaction};
 use crate::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Large, Next, Reach};
 use crate::journal::Journal;
 use crate::logs::Logs;
-use crate::parts::{Chain, Parts, learn};
+use crate::parts::{Chain, Parts};
 use crate::policies::Policies;
 use crate::progress::{OriginProgress, State};
-use crate::session::{MarkerChange, Session, SqlFailure};
+use crate::session::{MarkerChange, SqlFailure};
 use crate::shared::Shared;
-use crate::tables;
-
-/// Makes a new connection to the target.
-pub type Connect =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Conn, mysql_async::Error>> + Send>> + Send + Sync>;
+use crate::tables::Applied;
+use crate::target::{Connector, Target};
 
 /// What a lane needs.
 pub struct LaneSetup {
@@ -34,8 +28,6 @@ pub struct LaneSetup {
     pub region: RegionName,
     /// The other regions, whose logs it applies.
     pub origins: Vec<RegionName>,
-    /// Connects to the region's MySQL.
-    pub connect: Connect,
     /// Token of this process; see [`tables::take_ownership`].
     pub owner: u64,
     /// What it shares with the extractor.
@@ -76,9 +68,10 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// Applies the logs of all other origins to one MySQL, over one connection.
-pub struct Lane {
+pub struct Lane<C: Connector> {
     setup: LaneSetup,
-    session: Option<Session>,
+    connector: C,
+    session: Option<C::Target>,
     feeds: BTreeMap<RegionName, Feed>,
     applied: Context,
     definitions: Definitions,
@@ -99,11 +92,12 @@ enum Stop {
     Shutdown,
 }
 
-impl Lane {
+impl<C: Connector> Lane<C> {
     /// A lane that has not connected yet.
-    pub fn new(setup: LaneSetup) -> Self {
+    pub fn new(setup: LaneSetup, connector: C) -> Self {
         Self {
             setup,
+            connector,
             session: None,
             feeds: BTreeMap::new(),
             applied: Context::new(),
@@ -189,13 +183,11 @@ impl Lane {
         }
     }
 
-    /// A session of ours alone, and the markers as they are once no transaction of an earlier one is in doubt.
-    async fn connect(&self) -> Result<(Session, Vec<tables::Applied>), SqlFailure> {
-        let conn = (self.setup.connect)().await?;
-        let mut session = Session::open(conn).await?;
-        tables::take_ownership(session.conn(), self.setup.owner).await?;
-        let markers = tables::applied(session.conn()).await?;
-        Ok((session, markers))
+    /// A connection of ours alone, and the markers as they are once no transaction of an earlier one is in doubt.
+    async fn connect(&self) -> Result<(C::Target, Vec<Applied>), SqlFailure> {
+        let mut target = self.connector.connect().await?;
+        let markers = target.take_ownership(self.setup.owner).await?;
+        Ok((target, markers))
     }
 
     /// Connects, takes ownership, and sets every feed to where the markers are.
@@ -283,7 +275,7 @@ impl Lane {
 
     async fn marker_appeared(&mut self, origin: RegionName) -> Result<bool, SqlFailure> {
         let Some(session) = &mut self.session else { return Ok(false) };
-        let markers = tables::applied(session.conn()).await?;
+        let markers = session.markers().await?;
         if markers.iter().any(|marker| marker.origin == origin) {
             self.session = None;
             self.open().await?;
@@ -319,7 +311,7 @@ impl Lane {
 
     async fn learn(&mut self, needs: Vec<transaction::key::Need>) -> Result<(), SqlFailure> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        learn(session.conn(), &self.setup.shared, needs).await
+        session.weigh(&self.setup.shared, needs).await
     }
 
     fn stop(&self, failure: SqlFailure) -> Stop {
@@ -499,7 +491,7 @@ impl Lane {
         let shared = setup.shared.clone();
         let Some(session) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
         let version = shared.definitions_version();
-        self.definitions.refresh(session.conn(), version).await?;
+        self.definitions.refresh(session, version).await?;
         if lessons.all {
             parts.fit_in_memory()?;
         }
@@ -516,9 +508,9 @@ impl Lane {
         let mut attempt = Attempt::new(session, &mut self.definitions, setup, marker, first, lessons);
         let contested = attempt.contested();
         for place in 0..parts.count() {
-            let part = parts.load(place, setup, attempt.session).await?;
+            let part = parts.load(place, setup, attempt.target).await?;
             for effect in &part.effects {
-                attempt.definitions.check(attempt.session.conn(), &shared, &effect.table).await?;
+                attempt.definitions.check(attempt.target, &shared, &effect.table).await?;
             }
             attempt.look(&part)?;
         }
@@ -528,7 +520,7 @@ impl Lane {
         }
         attempt.lock().await?;
         for place in 0..parts.count() {
-            let part = parts.load(place, setup, attempt.session).await?;
+            let part = parts.load(place, setup, attempt.target).await?;
             attempt.write(&part).await?;
         }
         attempt.look_for_children().await?;

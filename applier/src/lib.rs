@@ -37,10 +37,11 @@ mod repair;
 mod session;
 mod shared;
 pub mod tables;
+pub mod target;
 pub mod text;
 
-pub use lane::{Connect, Lane, LaneSetup};
-pub use parts::learn;
+pub use definitions::learn;
+pub use lane::{Lane, LaneSetup};
 pub use progress::{OriginProgress, State};
-pub use session::SqlFailure;
+pub use session::{Connect, MarkerChange, MySql, Session, SqlFailure};
 pub use shared::{Passed, Shared};

@@ -2,143 +2,134 @@
 
 use std::sync::Arc;
 
+use mysql_async::Conn;
 use mysql_async::prelude::*;
 use transaction::binlog::{Column, TableMap, Value, encode_value, row_image, row_values, sql_identifier};
 
 use crate::relations::{ForeignKey, UniqueKey};
-use crate::session::{Session, SqlFailure};
+use crate::session::SqlFailure;
+use crate::target::KeyImage;
 
 /// How many reads are sent in one text.
 const AT_A_TIME: usize = 128;
 
-/// A row image of which only the primary key is filled in; its other columns are NULL.
-pub(crate) type KeyImage = Vec<u8>;
+const FOR_UPDATE: &str = " FOR UPDATE";
 
-impl Session {
-    /// Locks rows by their primary key; tells of each whether it is there. Where gaps are locked, the key of one that is not
-    /// there is locked all the same.
-    pub(crate) async fn lock_rows(
-        &mut self,
-        rows: &[(&Arc<TableMap>, &[u8])],
-    ) -> Result<Vec<bool>, SqlFailure> {
-        let mut there = Vec::with_capacity(rows.len());
-        for some in rows.chunks(AT_A_TIME) {
-            let mut text = String::new();
-            for (table, image) in some {
-                let values = row_values(table, image).map_err(halt)?;
-                let conditions = table
-                    .primary_key
-                    .iter()
-                    .map(|(place, _)| condition(&table.columns[*place], 0, values[*place]))
-                    .collect::<Result<Vec<_>, _>>()?;
-                if !text.is_empty() {
-                    text.push_str("; ");
-                }
-                text.push_str(&select("1", &table.schema, &table.table, &conditions));
+/// Locks rows by their primary key; tells of each whether it is there. Where gaps are locked, the key of one that is not
+/// there is locked all the same.
+pub(crate) async fn rows(conn: &mut Conn, rows: &[(&Arc<TableMap>, &[u8])]) -> Result<Vec<bool>, SqlFailure> {
+    let mut there = Vec::with_capacity(rows.len());
+    for some in rows.chunks(AT_A_TIME) {
+        let mut text = String::new();
+        for (table, image) in some {
+            let values = row_values(table, image).map_err(halt)?;
+            let conditions = table
+                .primary_key
+                .iter()
+                .map(|(place, _)| condition(&table.columns[*place], 0, values[*place]))
+                .collect::<Result<Vec<_>, _>>()?;
+            if !text.is_empty() {
+                text.push_str("; ");
             }
-            let mut result = self.conn().query_iter(text).await?;
-            for _ in some {
-                let found: Vec<u8> = result.collect().await?;
-                there.push(!found.is_empty());
+            text.push_str(&select("1", &table.schema, &table.table, &conditions));
+        }
+        let mut result = conn.query_iter(text).await?;
+        for _ in some {
+            let found: Vec<u8> = result.collect().await?;
+            there.push(!found.is_empty());
+        }
+        result.drop_result().await?;
+    }
+    Ok(there)
+}
+
+/// The row that holds the values which `image` has in `unique`, locked; `None` if there is none, or one of them is NULL.
+pub(crate) async fn holder(
+    conn: &mut Conn,
+    table: &TableMap,
+    unique: &UniqueKey,
+    image: &[u8],
+) -> Result<Option<KeyImage>, SqlFailure> {
+    let Some(conditions) = conditions(table, &unique.columns, image)? else { return Ok(None) };
+    Ok(keys(conn, table, &conditions, 1).await?.pop())
+}
+
+/// The rows of `child` that refer by `key` to what `image`, a row of the parent, has in the referenced columns; locked.
+pub(crate) async fn children(
+    conn: &mut Conn,
+    key: &ForeignKey,
+    child: &TableMap,
+    parent: &TableMap,
+    image: &[u8],
+    rows_max: usize,
+) -> Result<Vec<KeyImage>, SqlFailure> {
+    let referenced: Vec<(String, u32)> = key.parent_columns.iter().map(|c| (c.clone(), 0)).collect();
+    let Some(values) = values_of(parent, &referenced, image)? else { return Ok(Vec::new()) };
+    let conditions = key
+        .child_columns
+        .iter()
+        .zip(values)
+        .map(|(name, (column, value))| Ok(format!("{} = {}", sql_identifier(name), literal(column, value)?)))
+        .collect::<Result<Vec<_>, SqlFailure>>()?;
+    keys(conn, child, &conditions, rows_max).await
+}
+
+/// The row of `parent` to which `image`, a row of the child, refers by `key`; locked.
+pub(crate) async fn parent(
+    conn: &mut Conn,
+    key: &ForeignKey,
+    parent: &TableMap,
+    child: &TableMap,
+    image: &[u8],
+) -> Result<Option<KeyImage>, SqlFailure> {
+    let referring: Vec<(String, u32)> = key.child_columns.iter().map(|c| (c.clone(), 0)).collect();
+    let Some(values) = values_of(child, &referring, image)? else { return Ok(None) };
+    let conditions = key
+        .parent_columns
+        .iter()
+        .zip(values)
+        .map(|(name, (column, value))| Ok(format!("{} = {}", sql_identifier(name), literal(column, value)?)))
+        .collect::<Result<Vec<_>, SqlFailure>>()?;
+    Ok(keys(conn, parent, &conditions, 1).await?.pop())
+}
+
+/// Primary keys of at most `rows_max` rows of `table` under `conditions`, locked.
+async fn keys(
+    conn: &mut Conn,
+    table: &TableMap,
+    conditions: &[String],
+    rows_max: usize,
+) -> Result<Vec<KeyImage>, SqlFailure> {
+    let columns: Vec<&Column> = table.primary_key.iter().map(|(place, _)| &table.columns[*place]).collect();
+    let names: Vec<String> = columns.iter().map(|column| sql_identifier(&column.name)).collect();
+    let mut text = select(&names.join(", "), &table.schema, &table.table, conditions);
+    // The limit stands before the locking clause.
+    text.truncate(text.len() - FOR_UPDATE.len());
+    text.push_str(&format!(" LIMIT {rows_max}{FOR_UPDATE}"));
+    let rows: Vec<mysql_async::Row> = conn.query(text).await?;
+    rows.into_iter()
+        .map(|row| {
+            let mut values: Vec<Option<Vec<u8>>> = vec![None; table.columns.len()];
+            for ((place, _), value) in table.primary_key.iter().zip(row.unwrap()) {
+                let column = &table.columns[*place];
+                let encoded = match &value {
+                    mysql_async::Value::Bytes(bytes) => encode_value(column, bytes),
+                    _ => None,
+                };
+                values[*place] = Some(encoded.ok_or_else(|| {
+                    SqlFailure::Halt(format!(
+                        "column `{}` of {} has a value in its primary key that cannot be read back",
+                        column.name,
+                        table.full_name()
+                    ))
+                })?);
             }
-            result.drop_result().await?;
-        }
-        Ok(there)
-    }
-
-    /// The row that holds the values which `image` has in `unique`, locked; `None` if there is none, or one of them is NULL.
-    pub(crate) async fn holder(
-        &mut self,
-        table: &TableMap,
-        unique: &UniqueKey,
-        image: &[u8],
-    ) -> Result<Option<KeyImage>, SqlFailure> {
-        let Some(conditions) = conditions(table, &unique.columns, image)? else { return Ok(None) };
-        Ok(self.keys(table, &conditions, 1).await?.pop())
-    }
-
-    /// The rows of `child` that refer by `key` to what `image`, a row of the parent, has in the referenced columns; locked.
-    pub(crate) async fn children(
-        &mut self,
-        key: &ForeignKey,
-        child: &TableMap,
-        parent: &TableMap,
-        image: &[u8],
-        rows_max: usize,
-    ) -> Result<Vec<KeyImage>, SqlFailure> {
-        let referenced: Vec<(String, u32)> = key.parent_columns.iter().map(|c| (c.clone(), 0)).collect();
-        let Some(values) = values_of(parent, &referenced, image)? else { return Ok(Vec::new()) };
-        let conditions = key
-            .child_columns
-            .iter()
-            .zip(values)
-            .map(|(name, (column, value))| Ok(format!("{} = {}", sql_identifier(name), literal(column, value)?)))
-            .collect::<Result<Vec<_>, SqlFailure>>()?;
-        self.keys(child, &conditions, rows_max).await
-    }
-
-    /// The row of `parent` to which `image`, a row of the child, refers by `key`; locked.
-    pub(crate) async fn parent(
-        &mut self,
-        key: &ForeignKey,
-        parent: &TableMap,
-        child: &TableMap,
-        image: &[u8],
-    ) -> Result<Option<KeyImage>, SqlFailure> {
-        let referring: Vec<(String, u32)> = key.child_columns.iter().map(|c| (c.clone(), 0)).collect();
-        let Some(values) = values_of(child, &referring, image)? else { return Ok(None) };
-        let conditions = key
-            .parent_columns
-            .iter()
-            .zip(values)
-            .map(|(name, (column, value))| Ok(format!("{} = {}", sql_identifier(name), literal(column, value)?)))
-            .collect::<Result<Vec<_>, SqlFailure>>()?;
-        Ok(self.keys(parent, &conditions, 1).await?.pop())
-    }
-
-    /// Primary keys of the rows of `table` under `conditions`, locked.
-    async fn keys(
-        &mut self,
-        table: &TableMap,
-        conditions: &[String],
-        rows_max: usize,
-    ) -> Result<Vec<KeyImage>, SqlFailure> {
-        let columns: Vec<&Column> = table.primary_key.iter().map(|(place, _)| &table.columns[*place]).collect();
-        let names: Vec<String> = columns.iter().map(|column| sql_identifier(&column.name)).collect();
-        let mut text = select(&names.join(", "), &table.schema, &table.table, conditions);
-        text = text.replace(" FOR UPDATE", &format!(" LIMIT {} FOR UPDATE", rows_max + 1));
-        let rows: Vec<mysql_async::Row> = self.conn().query(text).await?;
-        if rows.len() > rows_max.max(1) {
-            return Err(SqlFailure::Halt(format!(
-                "more than {rows_max} rows of {} refer to one row that was deleted elsewhere; delete them in this region \
-                 first, then resume",
-                table.full_name()
-            )));
-        }
-        rows.into_iter()
-            .map(|row| {
-                let mut values: Vec<Option<Vec<u8>>> = vec![None; table.columns.len()];
-                for ((place, _), value) in table.primary_key.iter().zip(row.unwrap()) {
-                    let column = &table.columns[*place];
-                    let encoded = match &value {
-                        mysql_async::Value::Bytes(bytes) => encode_value(column, bytes),
-                        _ => None,
-                    };
-                    values[*place] = Some(encoded.ok_or_else(|| {
-                        SqlFailure::Halt(format!(
-                            "column `{}` of {} has a value in its primary key that cannot be read back",
-                            column.name,
-                            table.full_name()
-                        ))
-                    })?);
-                }
-                let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
-                row_image(table, &values).ok_or_else(|| {
-                    SqlFailure::Halt(format!("a primary key of {} does not fit its columns", table.full_name()))
-                })
+            let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
+            row_image(table, &values).ok_or_else(|| {
+                SqlFailure::Halt(format!("a primary key of {} does not fit its columns", table.full_name()))
             })
-            .collect()
-    }
+        })
+        .collect()
 }
 
 fn halt(error: transaction::binlog::EventError) -> SqlFailure {
@@ -158,7 +149,10 @@ fn values_of<'a>(
     let mut found = Vec::with_capacity(columns.len());
     for (name, _) in columns {
         let Some(place) = table.columns.iter().position(|column| column.name == *name) else {
-            return Err(SqlFailure::Halt(format!("table {} has no column `{name}` at the origin", table.full_name())));
+            return Err(SqlFailure::Halt(format!(
+                "table {} has no column `{name}` at the origin",
+                table.full_name()
+            )));
         };
         let Some(value) = values[place] else { return Ok(None) };
         found.push((&table.columns[place], value));
@@ -193,7 +187,7 @@ fn condition(column: &Column, prefix: u32, value: Option<&[u8]>) -> Result<Strin
 
 fn select(what: &str, schema: &str, table: &str, conditions: &[String]) -> String {
     format!(
-        "SELECT {what} FROM {}.{} WHERE {} FOR UPDATE",
+        "SELECT {what} FROM {}.{} WHERE {}{FOR_UPDATE}",
         sql_identifier(schema),
         sql_identifier(table),
         conditions.join(" AND ")

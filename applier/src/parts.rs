@@ -2,33 +2,15 @@
 
 use std::borrow::Cow;
 
-use mysql_async::Conn;
 use transaction::binlog::Tables;
 use transaction::record::{Body, Record};
 use transaction::{RecordNumber, RegionName};
 
-use crate::definitions;
 use crate::effect::{DecodeError, Part, Rules, SourceTransaction};
 use crate::feed::Large;
 use crate::lane::LaneSetup;
-use crate::session::{Session, SqlFailure};
-use crate::shared::Shared;
-
-/// Asks the server for text weights, and keeps them.
-pub async fn learn(
-    conn: &mut Conn,
-    shared: &Shared,
-    needs: Vec<transaction::key::Need>,
-) -> Result<(), SqlFailure> {
-    const AT_A_TIME: usize = 500;
-    let mut answers = Vec::with_capacity(needs.len());
-    for some in needs.chunks(AT_A_TIME) {
-        let question = definitions::weight_question(&shared.weights.read(), some);
-        answers.extend(definitions::ask_weights(conn, &question, some).await?);
-    }
-    shared.weights.write().learn(answers);
-    Ok(())
-}
+use crate::session::SqlFailure;
+use crate::target::Target;
 
 /// What one target transaction applies: a batch in memory, or a chain that is read part by part, as often as needed.
 pub(crate) enum Parts<'a> {
@@ -79,14 +61,14 @@ impl Parts<'_> {
         &self,
         place: usize,
         setup: &LaneSetup,
-        session: &mut Session,
+        target: &mut impl Target,
     ) -> Result<Cow<'_, Part>, SqlFailure> {
         match self {
             Self::One(part) => Ok(Cow::Borrowed(part)),
             Self::Chain(chain) => loop {
                 match chain.read(place, setup)? {
                     Ok(part) => return Ok(Cow::Owned(part)),
-                    Err(needs) => learn(session.conn(), &setup.shared, needs).await?,
+                    Err(needs) => target.weigh(&setup.shared, needs).await?,
                 }
             },
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use conflict::Image;
 use transaction::binlog::{Item, TableMap, Tables, for_each_item};
 use transaction::key::KeyError;
-use transaction::record::{Body, Record};
 use transaction::key::Need;
+use transaction::record::{Body, Record};
 use transaction::{Context, Gtid, KeyHash, RecordNumber, Weights, WriteId, key_of};
 
 use crate::logs::Logs;
@@ -58,18 +58,16 @@ impl From<KeyError> for Recall {
 /// Reads the write `id` of the row `key` back.
 ///
 /// Both images are under `key`: of a primary-key update only one is.
-pub fn recall(
-    logs: &dyn Logs,
-    weights: &Weights,
-    id: &WriteId,
-    key: KeyHash,
-) -> Result<Recalled, Recall> {
+pub fn recall(logs: &dyn Logs, weights: &Weights, id: &WriteId, key: KeyHash) -> Result<Recalled, Recall> {
     let Some(number) = logs.find(id.origin, id.sequence)? else { return Err(Recall::NotDurable) };
     let mut reader = logs.reader(id.origin, number)?;
     let Some(bytes) = reader.next()? else { return Err(Recall::NotDurable) };
     let record = Record::decode(bytes).map_err(|e| e.to_string())?;
     let Some(transaction) = record.transaction() else {
-        return Err(Recall::Halt(format!("record {number} of {} should be transaction {}", id.origin, id.sequence)));
+        return Err(Recall::Halt(format!(
+            "record {number} of {} should be transaction {}",
+            id.origin, id.sequence
+        )));
     };
     let mut search =
         Search { tables: Tables::default(), next_index: 0, id, key, weights, before: None, after: None };

@@ -94,8 +94,7 @@ impl Relations {
     /// Reads them from the server.
     pub async fn read(conn: &mut Conn) -> Result<Self, Error> {
         const SYSTEM: &str = "('mysql', 'sys', 'information_schema', 'performance_schema', 'concord')";
-        let text =
-            |row: &Row, at: usize| row.get::<Option<String>, _>(at).flatten().unwrap_or_default();
+        let text = |row: &Row, at: usize| row.get::<Option<String>, _>(at).flatten().unwrap_or_default();
         let mut relations = Self::default();
         let keys: Vec<Row> = conn
             .query(format!(

@@ -1,11 +1,21 @@
 //! One connection of a lane: the statements it sends, and what their failures mean.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use mysql_async::prelude::*;
 use mysql_async::{Conn, Error, Row};
-use transaction::{Hlc, RecordNumber, RegionName, Sequence};
+use transaction::binlog::TableMap;
+use transaction::key::Need;
+use transaction::{Hlc, RecordNumber, RegionName, Sequence, Weights};
 
-use crate::shared::Passed;
-use crate::tables::{binlog_end, has_tags};
+use crate::definitions::{self, Definition};
+use crate::locks;
+use crate::relations::{ForeignKey, Relations, UniqueKey};
+use crate::shared::{Passed, Shared};
+use crate::tables::{self, Applied, binlog_end, has_tags};
+use crate::target::{Connector, KeyImage, Target};
 use crate::text::format_description;
 
 /// What a failed statement asks for.
@@ -67,16 +77,36 @@ impl From<Error> for SqlFailure {
 
 /// What the first and the last statement of a transaction put into the marker.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct MarkerChange {
-    pub(crate) origin: RegionName,
-    pub(crate) sequence: Sequence,
-    pub(crate) record: RecordNumber,
-    pub(crate) hlc: Hlc,
-    pub(crate) owner: u64,
+pub struct MarkerChange {
+    /// Whose transactions are applied.
+    pub origin: RegionName,
+    /// The last of them.
+    pub sequence: Sequence,
+    /// Its record.
+    pub record: RecordNumber,
+    /// The newest stamp among them.
+    pub hlc: Hlc,
+    /// The process that applies.
+    pub owner: u64,
+}
+
+/// Makes a new connection to the target.
+pub type Connect =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Conn, mysql_async::Error>> + Send>> + Send + Sync>;
+
+/// Connects lanes to a MySQL server.
+pub struct MySql(pub Connect);
+
+impl Connector for MySql {
+    type Target = Session;
+
+    async fn connect(&self) -> Result<Session, SqlFailure> {
+        Session::open((self.0)().await?).await
+    }
 }
 
 /// A lane's connection, prepared for row events.
-pub(crate) struct Session {
+pub struct Session {
     conn: Conn,
     tags: bool,
     tag: Option<RegionName>,
@@ -103,12 +133,51 @@ impl Session {
         Ok(Self { conn, tags: has_tags(&version), tag: None })
     }
 
-    pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.conn
+    /// Rows affected by each statement of a text.
+    async fn run(&mut self, text: &str) -> Result<Vec<u64>, SqlFailure> {
+        let mut affected = Vec::new();
+        let mut result = self.conn.query_iter(text).await?;
+        loop {
+            affected.push(result.affected_rows());
+            // True at the last statement, also when it is the first.
+            if result.is_empty() {
+                break;
+            }
+            result.collect::<Row>().await?;
+        }
+        Ok(affected)
+    }
+}
+
+impl Target for Session {
+    async fn take_ownership(&mut self, owner: u64) -> Result<Vec<Applied>, SqlFailure> {
+        tables::take_ownership(&mut self.conn, owner).await?;
+        self.markers().await
+    }
+
+    async fn markers(&mut self) -> Result<Vec<Applied>, SqlFailure> {
+        Ok(tables::applied(&mut self.conn).await?)
+    }
+
+    async fn relations(&mut self) -> Result<Relations, SqlFailure> {
+        Ok(Relations::read(&mut self.conn).await?)
+    }
+
+    async fn definition(
+        &mut self,
+        weights: &Weights,
+        schema: &str,
+        table: &str,
+    ) -> Result<Option<Definition>, SqlFailure> {
+        Ok(definitions::read(&mut self.conn, weights, schema, table).await?)
+    }
+
+    async fn weigh(&mut self, shared: &Shared, needs: Vec<Need>) -> Result<(), SqlFailure> {
+        Ok(definitions::learn(&mut self.conn, shared, needs).await?)
     }
 
     /// From here on, GTIDs carry the tag of `origin`, where the server has tags.
-    pub(crate) async fn use_tag(&mut self, origin: RegionName) -> Result<(), SqlFailure> {
+    async fn use_tag(&mut self, origin: RegionName) -> Result<(), SqlFailure> {
         if self.tags && self.tag != Some(origin) {
             self.conn.query_drop(format!("SET gtid_next = 'AUTOMATIC:{origin}'")).await?;
             self.tag = Some(origin);
@@ -119,7 +188,7 @@ impl Session {
     /// Begins a transaction with the marker's change, and the rows of `binlog` if any, in one round trip.
     ///
     /// With `gaps`, a locking read of a row that is not there locks its key all the same (REPEATABLE READ, seen).
-    pub(crate) async fn begin(
+    async fn begin(
         &mut self,
         change: &MarkerChange,
         gaps: bool,
@@ -147,35 +216,52 @@ impl Session {
         Ok(())
     }
 
-    /// Rows affected by each statement of a text.
-    async fn run(&mut self, text: &str) -> Result<Vec<u64>, SqlFailure> {
-        let mut affected = Vec::new();
-        let mut result = self.conn.query_iter(text).await?;
-        loop {
-            affected.push(result.affected_rows());
-            // True at the last statement, also when it is the first.
-            if result.is_empty() {
-                break;
-            }
-            result.collect::<Row>().await?;
-        }
-        Ok(affected)
-    }
-
     /// Sends rows.
-    pub(crate) async fn send(&mut self, binlog: &str) -> Result<(), SqlFailure> {
+    async fn send(&mut self, binlog: &str) -> Result<(), SqlFailure> {
         Ok(self.conn.query_drop(binlog).await?)
     }
 
-    /// The end of the target's binlog: every writer of a row that this session has locked is before it (seen; unlike
-    /// `gtid_executed`, which lags the release of the locks).
-    pub(crate) async fn binlog_end(&mut self) -> Result<Passed, SqlFailure> {
+    async fn lock_rows(&mut self, rows: &[(&Arc<TableMap>, &[u8])]) -> Result<Vec<bool>, SqlFailure> {
+        locks::rows(&mut self.conn, rows).await
+    }
+
+    async fn holder(
+        &mut self,
+        table: &TableMap,
+        unique: &UniqueKey,
+        image: &[u8],
+    ) -> Result<Option<KeyImage>, SqlFailure> {
+        locks::holder(&mut self.conn, table, unique, image).await
+    }
+
+    async fn children(
+        &mut self,
+        key: &ForeignKey,
+        child: &TableMap,
+        parent: &TableMap,
+        image: &[u8],
+        rows_max: usize,
+    ) -> Result<Vec<KeyImage>, SqlFailure> {
+        locks::children(&mut self.conn, key, child, parent, image, rows_max).await
+    }
+
+    async fn parent(
+        &mut self,
+        key: &ForeignKey,
+        parent: &TableMap,
+        child: &TableMap,
+        image: &[u8],
+    ) -> Result<Option<KeyImage>, SqlFailure> {
+        locks::parent(&mut self.conn, key, parent, child, image).await
+    }
+
+    async fn binlog_end(&mut self) -> Result<Passed, SqlFailure> {
         let end = binlog_end(&mut self.conn, self.tags).await?;
         end.ok_or_else(|| SqlFailure::Halt("the server has no binary log; set log_bin".into()))
     }
 
     /// Changes the marker once more, with the number of row changes sent, and commits.
-    pub(crate) async fn commit(&mut self, change: &MarkerChange, row_changes: u64) -> Result<(), SqlFailure> {
+    async fn commit(&mut self, change: &MarkerChange, row_changes: u64) -> Result<(), SqlFailure> {
         let MarkerChange { origin, owner, .. } = change;
         let ended = self
             .run(&format!(
@@ -193,7 +279,7 @@ impl Session {
     }
 
     /// Undoes the open transaction. After any error this comes first.
-    pub(crate) async fn rollback(&mut self) -> Result<(), SqlFailure> {
+    async fn rollback(&mut self) -> Result<(), SqlFailure> {
         Ok(self.conn.query_drop("ROLLBACK").await?)
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use applier::journal::Entry;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -32,16 +33,22 @@ const FAREWELL: Duration = Duration::from_secs(2);
 struct Served {
     board: Arc<Board>,
     metrics: Arc<Metrics>,
+    conflict_rows: bool,
 }
 
-/// Answers until `shutdown` becomes true.
-pub(crate) async fn serve(listener: TcpListener, board: Arc<Board>, mut shutdown: watch::Receiver<bool>) {
+/// Answers until `shutdown` becomes true; shows the rows of conflicts or not.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    board: Arc<Board>,
+    conflict_rows: bool,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let mut stop = shutdown.clone();
     let stopped = async move {
         // A sender that is gone means the same as the signal.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    let server = axum::serve(listener, router(board)).with_graceful_shutdown(stopped);
+    let server = axum::serve(listener, router(board, conflict_rows)).with_graceful_shutdown(stopped);
     let bound = async move {
         let _ = shutdown.wait_for(|stop| *stop).await;
         tokio::time::sleep(FAREWELL).await;
@@ -54,7 +61,7 @@ pub(crate) async fn serve(listener: TcpListener, board: Arc<Board>, mut shutdown
     }
 }
 
-fn router(board: Arc<Board>) -> Router {
+fn router(board: Arc<Board>, conflict_rows: bool) -> Router {
     let source = board.clone();
     let metrics = Metrics::new(board.region, move || status::status(&source, now_us()));
     let metrics = Arc::new(metrics.with_conflicts(board.conflicts.counts()));
@@ -70,7 +77,7 @@ fn router(board: Arc<Board>) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(refuse_web_pages))
-        .with_state(Served { board, metrics })
+        .with_state(Served { board, metrics, conflict_rows })
 }
 
 /// Whether the process is alive: whoever restarts it for another answer must gain something by that. A halted part waits
@@ -123,13 +130,40 @@ impl WhichConflicts {
     }
 }
 
-/// A type of its own, so that columns stay in their order.
 #[derive(serde::Serialize)]
 struct Conflicts {
-    conflicts: Vec<applier::journal::Entry>,
+    conflicts: Vec<Shown>,
     /// Why there may be more.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// A conflict as it is shown to whoever asks.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Shown {
+    /// All of it, the columns in their order.
+    Whole(Box<Entry>),
+    /// Without anything out of a row.
+    Outline(serde_json::Value),
+}
+
+impl Shown {
+    fn of(entry: Entry, rows: bool) -> Result<Self, serde_json::Error> {
+        if rows {
+            return Ok(Self::Whole(Box::new(entry)));
+        }
+        let mut outline = serde_json::to_value(entry)?;
+        for (at, fields) in
+            [("", ["key", "result"]), ("/incoming", ["before", "after"]), ("/existing", ["before", "after"])]
+        {
+            if let Some(object) = outline.pointer_mut(at).and_then(serde_json::Value::as_object_mut) {
+                object.retain(|name, _| !fields.contains(&name.as_str()));
+            }
+        }
+        outline["rows"] = json!("left out: conflict_rows = false in [region.http]");
+        Ok(Self::Outline(outline))
+    }
 }
 
 /// The last conflicts, oldest first; with `error`, if some could not be read.
@@ -142,24 +176,30 @@ async fn list_conflicts(
         Ok(filter) => filter,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("{error}; {known}")),
     };
-    let listed =
-        blocking(move || served.board.conflicts.read().map(|reader| conflicts::list(reader, &filter)));
+    let listed = blocking(move || {
+        let reader = served.board.conflicts.read().map_err(|e| e.to_string())?;
+        let (entries, trouble) = conflicts::list(reader, &filter);
+        let shown = entries.into_iter().map(|entry| Shown::of(entry, served.conflict_rows));
+        let conflicts = shown.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        Ok::<_, String>(Conflicts { conflicts, error: trouble.map(|trouble| trouble.to_string()) })
+    });
     match listed.await {
-        Ok(Ok((conflicts, trouble))) => {
-            let error = trouble.map(|trouble| trouble.to_string());
-            Json(Conflicts { conflicts, error }).into_response()
-        }
-        Ok(Err(error)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Ok(Ok(conflicts)) => Json(conflicts).into_response(),
+        Ok(Err(error)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error),
         Err(failure) => failure,
     }
 }
 
 async fn show_conflict(State(served): State<Served>, Path(id): Path<String>) -> Response {
+    let board = served.board.clone();
     let found = blocking(move || {
-        served.board.conflicts.read().map_err(LookError::from).and_then(|reader| conflicts::find(reader, &id))
+        board.conflicts.read().map_err(LookError::from).and_then(|reader| conflicts::find(reader, &id))
     });
     match found.await {
-        Ok(Ok(entry)) => Json(entry).into_response(),
+        Ok(Ok(entry)) => match Shown::of(entry, served.conflict_rows) {
+            Ok(shown) => Json(shown).into_response(),
+            Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
         Ok(Err(error)) => {
             let code = match error {
                 LookError::Unknown(_) => StatusCode::NOT_FOUND,

@@ -21,6 +21,7 @@ use crate::found::{Finding, Known};
 use crate::journal::{Entry, Found, Kind, Winner};
 use crate::relations::{ForeignKey, UniqueKey};
 use crate::session::SqlFailure;
+use crate::target::Target;
 use crate::text::NO_FOREIGN_KEY_CHECKS;
 use settle::{Cause, Concerned, Constraint, Fate, Reference, State, settle};
 use state::{absent_parent, claim, hash_key, offer, refer};
@@ -29,8 +30,8 @@ use state::{absent_parent, claim, hash_key, offer, refer};
 const ROWS_MAX: usize = 200_000;
 
 /// Settles every unique key and foreign key that the rows touch. Returns what the journal is told.
-pub(crate) async fn settle_constraints(
-    attempt: &mut Attempt<'_>,
+pub(crate) async fn settle_constraints<T: Target>(
+    attempt: &mut Attempt<'_, T>,
     desired: &mut Vec<Desired>,
     sources: &[SourceTransaction],
 ) -> Result<Vec<Entry>, SqlFailure> {
@@ -123,9 +124,9 @@ impl Reach {
     }
 
     /// Takes in a row that the server holds, locked by now. Returns its place here.
-    async fn admit(
+    async fn admit<T: Target>(
         &mut self,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, T>,
         layout: &Arc<TableMap>,
         image: Vec<u8>,
     ) -> Result<usize, SqlFailure> {
@@ -138,7 +139,7 @@ impl Reach {
     }
 
     /// Follows every row until nothing is added.
-    async fn gather(&mut self, attempt: &mut Attempt<'_>) -> Result<(), SqlFailure> {
+    async fn gather<T: Target>(&mut self, attempt: &mut Attempt<'_, T>) -> Result<(), SqlFailure> {
         loop {
             let mut grown = false;
             let mut at = 0;
@@ -159,7 +160,11 @@ impl Reach {
     }
 
     /// Follows one row as far as it is not followed yet. Returns whether it was.
-    async fn follow(&mut self, attempt: &mut Attempt<'_>, at: usize) -> Result<bool, SqlFailure> {
+    async fn follow<T: Target>(
+        &mut self,
+        attempt: &mut Attempt<'_, T>,
+        at: usize,
+    ) -> Result<bool, SqlFailure> {
         let relations = attempt.relations.clone();
         let row = &self.rows[at];
         let (schema, table) = (&row.desired.table.schema, &row.desired.table.table);
@@ -182,7 +187,8 @@ impl Reach {
         let folded = self.rows[at].desired.folded.clone();
         if !before.0 {
             if let Some(image) = &folded {
-                let state = self.state(attempt, &related.unique, &related.parents, &related.children, image).await?;
+                let state =
+                    self.state(attempt, &related.unique, &related.parents, &related.children, image).await?;
                 self.rows[at].live = Some(state);
                 self.follow_references(attempt, at, image, &related.parents).await?;
                 self.follow_claims(attempt, at, image, &related.unique).await?;
@@ -207,7 +213,8 @@ impl Reach {
         if self.rows[at].wanted && !before.2 && folded.is_none() {
             let key = self.rows[at].desired.key;
             if let Some((ghost, merged)) = attempt.ghost(key).await? {
-                let state = self.state(attempt, &related.unique, &related.parents, &related.children, &ghost).await?;
+                let state =
+                    self.state(attempt, &related.unique, &related.parents, &related.children, &ghost).await?;
                 self.rows[at].ghost_state = Some(state);
                 self.rows[at].ghost = Some(ghost.clone());
                 self.rows[at].ghost_merged = merged;
@@ -218,9 +225,9 @@ impl Reach {
         Ok(true)
     }
 
-    async fn state(
+    async fn state<T: Target>(
         &self,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, T>,
         unique: &[UniqueKey],
         parents: &[Arc<ForeignKey>],
         children: &[Arc<ForeignKey>],
@@ -240,9 +247,9 @@ impl Reach {
     }
 
     /// Who holds the unique values of a row: both sides count with all that leans on them.
-    async fn follow_claims(
+    async fn follow_claims<T: Target>(
         &mut self,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, T>,
         at: usize,
         image: &Image,
         unique: &[UniqueKey],
@@ -254,7 +261,7 @@ impl Reach {
                 Some(first) => rivals.push(*first),
                 None => {
                     self.claims.insert(claim.value, at);
-                    if let Some(holder) = attempt.session.holder(&image.table, key, &image.bytes).await? {
+                    if let Some(holder) = attempt.target.holder(&image.table, key, &image.bytes).await? {
                         rivals.push(self.admit(attempt, &image.table, holder).await?);
                     }
                 }
@@ -268,9 +275,9 @@ impl Reach {
     }
 
     /// The parents of a row: one that is not there is asked for.
-    async fn follow_references(
+    async fn follow_references<T: Target>(
         &mut self,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, T>,
         at: usize,
         image: &Image,
         parents: &[Arc<ForeignKey>],
@@ -285,7 +292,7 @@ impl Reach {
                 self.outside.insert(reference.value);
                 continue;
             };
-            let found = attempt.session.parent(foreign, &layout, &image.table, &image.bytes).await?;
+            let found = attempt.target.parent(foreign, &layout, &image.table, &image.bytes).await?;
             if let Some(found) = found {
                 let found = Image { table: layout.clone(), bytes: found };
                 let key = hash_key(attempt, &found).await?;
@@ -316,9 +323,9 @@ impl Reach {
     }
 
     /// The rows that refer to a value; they count with all that leans on them. Returns whether there are any.
-    async fn follow_children(
+    async fn follow_children<T: Target>(
         &mut self,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, T>,
         foreign: &ForeignKey,
         parent: &Image,
         value: KeyHash,
@@ -328,7 +335,7 @@ impl Reach {
         }
         let Some(layout) = attempt.layout(&foreign.child).await? else { return Ok(false) };
         let found =
-            attempt.session.children(foreign, &layout, &parent.table, &parent.bytes, ROWS_MAX).await?;
+            attempt.target.children(foreign, &layout, &parent.table, &parent.bytes, ROWS_MAX + 1).await?;
         let any = !found.is_empty();
         for image in found {
             let place = self.admit(attempt, &layout, image).await?;
@@ -371,9 +378,9 @@ impl Reach {
     }
 
     /// What the journal is told of a row; nothing if one side has no unstable write to tell of.
-    async fn report(
+    async fn report<T: Target>(
         &self,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, T>,
         at: usize,
         cause: &Cause,
         sources: &[SourceTransaction],
@@ -412,9 +419,9 @@ impl Reach {
         finding.entry().map(Some).map_err(|e| SqlFailure::Halt(e.to_string()))
     }
 
-    async fn known(
+    async fn known<T: Target>(
         &self,
-        attempt: &mut Attempt<'_>,
+        attempt: &mut Attempt<'_, T>,
         write: &Write,
         key: KeyHash,
         sources: &[SourceTransaction],

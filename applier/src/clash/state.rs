@@ -9,21 +9,21 @@ use transaction::{KeyHash, Weights, key_of};
 
 use super::settle::{Claim, Reference};
 use crate::attempt::Attempt;
-use crate::parts::learn;
 use crate::relations::{Action, ForeignKey, UniqueKey};
 use crate::session::SqlFailure;
+use crate::target::Target;
 
 /// Hashes something whose text weights may have to be asked for first.
-async fn hashed<T>(
-    attempt: &mut Attempt<'_>,
-    of: impl Fn(&Weights, &mut Vec<u8>) -> Result<T, KeyError>,
-) -> Result<T, SqlFailure> {
+async fn hashed<T: Target, H>(
+    attempt: &mut Attempt<'_, T>,
+    of: impl Fn(&Weights, &mut Vec<u8>) -> Result<H, KeyError>,
+) -> Result<H, SqlFailure> {
     loop {
         let hashed = of(&attempt.setup.shared.weights.read(), &mut Vec::new());
         match hashed {
             Ok(hash) => return Ok(hash),
             Err(KeyError::Need(need)) => {
-                learn(attempt.session.conn(), &attempt.setup.shared, vec![need]).await?;
+                attempt.target.weigh(&attempt.setup.shared, vec![need]).await?;
             }
             Err(other) => return Err(SqlFailure::Halt(other.to_string())),
         }
@@ -31,13 +31,16 @@ async fn hashed<T>(
 }
 
 /// The key of a row.
-pub(super) async fn hash_key(attempt: &mut Attempt<'_>, image: &Image) -> Result<KeyHash, SqlFailure> {
+pub(super) async fn hash_key<T: Target>(
+    attempt: &mut Attempt<'_, T>,
+    image: &Image,
+) -> Result<KeyHash, SqlFailure> {
     hashed(attempt, |weights, scratch| key_of(&image.table, &image.bytes, weights, scratch)).await
 }
 
 /// The hash of some columns' values under a name of their own; `None` if one of them is NULL.
-async fn values(
-    attempt: &mut Attempt<'_>,
+async fn values<T: Target>(
+    attempt: &mut Attempt<'_, T>,
     scope: (&str, &str),
     image: &Image,
     columns: &[(&String, u32)],
@@ -61,8 +64,8 @@ async fn values(
 }
 
 /// The value that a row holds in a unique key; `None` if a part of it is NULL.
-pub(super) async fn claim(
-    attempt: &mut Attempt<'_>,
+pub(super) async fn claim<T: Target>(
+    attempt: &mut Attempt<'_, T>,
     unique: &UniqueKey,
     image: &Image,
 ) -> Result<Option<Claim>, SqlFailure> {
@@ -78,8 +81,8 @@ pub(super) async fn claim(
 }
 
 /// What a parent's row offers to a foreign key; `None` if a part of it is NULL.
-pub(super) async fn offer(
-    attempt: &mut Attempt<'_>,
+pub(super) async fn offer<T: Target>(
+    attempt: &mut Attempt<'_, T>,
     foreign: &ForeignKey,
     image: &Image,
 ) -> Result<Option<KeyHash>, SqlFailure> {
@@ -88,8 +91,8 @@ pub(super) async fn offer(
 }
 
 /// What a child's row refers to by a foreign key; `None` if a part of it is NULL.
-pub(super) async fn refer(
-    attempt: &mut Attempt<'_>,
+pub(super) async fn refer<T: Target>(
+    attempt: &mut Attempt<'_, T>,
     foreign: &ForeignKey,
     image: &Image,
 ) -> Result<Option<Reference>, SqlFailure> {

@@ -64,6 +64,7 @@ pub(crate) const NEEDS: [Need; 11] = [
         &["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "INDEX", "DROP"],
         "keep the markers",
     ),
+    // `concord conflicts override` writes with these as well.
     need(Scope::Carried, &["SELECT", "INSERT", "UPDATE", "DELETE"], "apply rows"),
     Need {
         scope: Scope::Carried,

@@ -75,6 +75,9 @@ pub(crate) struct Http {
     /// IP address and port of status, health and metrics. Default `127.0.0.1:7480`: it asks for no password, and pause
     /// and resume are reached there, so opening it wider is a decision.
     pub(crate) listen: SocketAddr,
+    /// Whether `/v1/conflicts` shows keys and values of rows. Default false, since whoever reaches the port may ask; without
+    /// them it says tables, kinds, stamps and winners. `concord conflicts`, which reads the files, always shows them.
+    pub(crate) conflict_rows: bool,
 }
 
 /// `[region.log]`: how much history is kept. Whatever is set here, nothing goes that a peer or a conflict may still
@@ -128,7 +131,7 @@ fn yes() -> bool {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7480)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7480)), conflict_rows: false }
     }
 }
 

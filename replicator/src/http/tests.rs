@@ -20,12 +20,16 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::showing(true).await
+    }
+
+    async fn showing(conflict_rows: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let board = sample::board(dir.path());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = watch::Sender::new(false);
-        let task = tokio::spawn(serve(listener, board.clone(), stop.subscribe()));
+        let task = tokio::spawn(serve(listener, board.clone(), conflict_rows, stop.subscribe()));
         Self { board, address, stop, task, _dir: dir }
     }
 
@@ -175,6 +179,27 @@ async fn conflicts_are_listed_and_shown_and_counted() {
     let sample = "concord_conflicts_found_total{region=\"eu\",origin=\"us\",table=\"shop.stock\",kind=\"update-update\",\
                   policy=\"last-writer-wins\",winner=\"incoming\",detect_only=\"false\"} 3";
     assert!(text.lines().any(|line| line == sample), "{text}");
+}
+
+#[tokio::test]
+async fn no_value_of_a_row_is_shown_unless_the_configuration_says_so() {
+    use crate::conflicts::sample::entry;
+    use applier::journal::Journal;
+
+    let server = Server::showing(false).await;
+    let entry = entry(7, 3);
+    server.board.conflicts.write(std::slice::from_ref(&entry)).unwrap();
+    let one = format!("/v1/conflicts/{}", entry.id);
+    for path in ["/v1/conflicts", &one] {
+        let (code, _, body) = server.ask("GET", path, &[]).await;
+        assert!(
+            code == 200 && body.contains("\"winner\":\"incoming\"") && body.contains("conflict_rows"),
+            "{body}"
+        );
+        for word in ["key", "before", "after", "result", "quantity"] {
+            assert!(!body.contains(&format!("\"{word}\"")) && !body.contains("'old'"), "{word}: {body}");
+        }
+    }
 }
 
 #[tokio::test]

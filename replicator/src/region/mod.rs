@@ -30,7 +30,7 @@ use std::time::Duration;
 use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::policies::TablePolicy;
-use applier::{Connect, Lane, LaneSetup, OriginProgress, Shared};
+use applier::{Connect, Lane, LaneSetup, MySql, OriginProgress, Shared};
 use extractor::replica::{ReplicaOptions, TlsMode as ReplicaTls};
 use link::{Link, Target};
 use log_store::{Identity, Store};
@@ -155,7 +155,8 @@ impl Region {
         let (provider, stop) = (logs.clone(), shutdown.clone());
         tasks.spawn(async move { served.serve(listener, provider, stop).await });
         let listener = bind(config.region.http.listen, "[region.http] listen").await?;
-        tasks.spawn(crate::http::serve(listener, board.clone(), shutdown.clone()));
+        let rows = config.region.http.conflict_rows;
+        tasks.spawn(crate::http::serve(listener, board.clone(), rows, shutdown.clone()));
 
         let targets = config
             .peers()
@@ -380,10 +381,9 @@ impl Region {
     fn start_lane(&mut self) -> Result<(), RegionError> {
         let apply = &self.config.region.apply;
         let config = self.config.clone();
-        let lane = Lane::new(LaneSetup {
+        let setup = LaneSetup {
             region: self.config.region.name,
             origins: self.board.peers.clone(),
-            connect: self.connect.clone(),
             owner: self.owner,
             shared: self.board.shared.clone(),
             logs: self.board.logs.clone(),
@@ -418,7 +418,8 @@ impl Region {
                 .iter()
                 .map(|(name, sender)| (*name, sender.clone()))
                 .collect::<BTreeMap<_, _>>(),
-        });
+        };
+        let lane = Lane::new(setup, MySql(self.connect.clone()));
         let failed = RegionError::of("cannot start the lane's thread");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failed(&e))?;
