@@ -4,6 +4,7 @@
 //! locked first, and decided when the extractor has passed every writer of theirs. A row that turns out to be contested
 //! after it was sent starts the try over with that lesson learnt: under its lock from the start, it cannot move again.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,10 @@ use transaction::binlog::{RowsKind, TableMap, row_values};
 use transaction::{Context, KeyHash, RegionName, Sequence, WriteId};
 
 use crate::clash;
-use crate::contest::{Contest, Contests, Desired, Gathered, Here, Verdict, images_needed, pair_of, verdict};
+use crate::contest::{
+    Contest, Contests, Desired, Gathered, Here, Verdict, images_needed, pair_of, same_layout, same_row,
+    verdict,
+};
 use crate::definitions::Definitions;
 use crate::effect::{Effect, Part, SourceTransaction, rows_kind};
 use crate::found::{Finding, Known};
@@ -23,6 +27,7 @@ use crate::recall::{Recall, Recalled, recall};
 use crate::relations::Relations;
 use crate::repair::{Repair, statements};
 use crate::session::{MarkerChange, SqlFailure};
+use crate::suspension::Decide;
 use crate::target::Target;
 use crate::text::{NO_FOREIGN_KEY_CHECKS, RowsText};
 
@@ -80,6 +85,8 @@ pub(crate) struct Attempt<'a, T> {
     /// Rows that others may refer to, and that go; the server is kept from acting on those others.
     leaving: Vec<Image>,
     entries: Vec<Entry>,
+    /// What a person decided of rows that the policy leaves open.
+    decide: Option<Decide>,
     pub(crate) overlay: Overlay,
     pub(crate) tally: Tally,
 }
@@ -91,6 +98,7 @@ impl<'a, T: Target> Attempt<'a, T> {
         setup: &'a LaneSetup,
         marker: MarkerChange,
         source: &SourceTransaction,
+        decide: Option<Decide>,
         lessons: &'a mut Lessons,
     ) -> Self {
         let id = WriteId { hlc: source.hlc, origin: marker.origin, sequence: source.sequence, index: 0 };
@@ -115,6 +123,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             contests: Contests::default(),
             leaving: Vec::new(),
             entries: Vec::new(),
+            decide,
             overlay,
             tally: Tally::default(),
         }
@@ -125,18 +134,24 @@ impl<'a, T: Target> Attempt<'a, T> {
         let mut foreseen = HashSet::new();
         {
             let index = self.setup.shared.index.lock();
-            let mut effects = part.effects.iter().peekable();
+            let mut effects = part.effects.as_slice();
             for (place, source) in part.transactions.iter().enumerate() {
-                let mut transaction = self
-                    .overlay
-                    .transaction(self.origin, source.sequence, source.hlc, &source.context, &source.repairs)
-                    .map_err(halt)?;
-                while let Some(effect) = effects.next_if(|effect| effect.transaction == place) {
-                    let live = part.after(effect).is_some();
-                    let resolution =
-                        transaction.resolve(&index, effect.key, effect.index, live).map_err(halt)?;
-                    if resolution.conflict {
-                        foreseen.insert(effect.key);
+                let end = effects.iter().position(|effect| effect.transaction != place);
+                let (own, rest) = effects.split_at(end.unwrap_or(effects.len()));
+                effects = rest;
+                for (context, effects) in by_context(source, own) {
+                    let (sequence, hlc) = (source.sequence, source.hlc);
+                    let mut transaction = self
+                        .overlay
+                        .transaction(self.origin, sequence, hlc, &context, &source.repairs)
+                        .map_err(halt)?;
+                    for effect in effects {
+                        let live = part.after(effect).is_some();
+                        let resolution =
+                            transaction.resolve(&index, effect.key, effect.index, live).map_err(halt)?;
+                        if resolution.conflict {
+                            foreseen.insert(effect.key);
+                        }
                     }
                 }
             }
@@ -284,7 +299,7 @@ impl<'a, T: Target> Attempt<'a, T> {
         let keys: Vec<KeyHash> = self.overlay.keys().filter(|key| !self.contests.contains(*key)).collect();
         let before = self.lessons.contested.len();
         for key in keys {
-            if self.overlay.look_again(&index, key) == Some(true) {
+            if self.overlay.look_again(&index, key).map_err(halt)? == Some(true) {
                 self.lessons.contested.insert(key);
                 self.lessons.raced.insert(key);
             }
@@ -303,8 +318,9 @@ impl<'a, T: Target> Attempt<'a, T> {
             contests
                 .all
                 .iter()
-                .map(|contest| (self.overlay.story(&index, contest.key), index.story(contest.key)))
-                .collect()
+                .map(|contest| Ok((self.overlay.story(&index, contest.key)?, index.story(contest.key)?)))
+                .collect::<Result<_, conflict::Error>>()
+                .map_err(halt)?
         };
         let mut desired = Vec::with_capacity(contests.all.len());
         for (contest, (story, existing)) in contests.all.iter().zip(stories) {
@@ -352,7 +368,7 @@ impl<'a, T: Target> Attempt<'a, T> {
         } else {
             verdict(policy, story, &images).map_err(SqlFailure::Halt)?
         };
-        let (mut folded, mut merged, mut winner) = (None, false, Winner::Merged);
+        let (mut folded, mut merged, mut forced, mut winner) = (None, false, false, Winner::Merged);
         match decided {
             Verdict::As(place) => {
                 folded = self.image_of(&mut images, story, place, contest.key).await?;
@@ -366,12 +382,26 @@ impl<'a, T: Target> Attempt<'a, T> {
                 folded = Some(image);
                 merged = true;
             }
-            Verdict::Halt => winner = Winner::Halted,
+            Verdict::Halt => match self.decide {
+                None => winner = Winner::Halted,
+                Some(decide) => {
+                    // A person's word: it takes a repair, which every region then takes for decided.
+                    forced = true;
+                    let place = match decide {
+                        Decide::Newest => story.writes.len() - 1,
+                        Decide::Incoming => newest_own,
+                        Decide::Here => {
+                            let here = story.writes.iter().rposition(|chapter| !chapter.from_batch);
+                            here.unwrap_or(newest_own)
+                        }
+                    };
+                    folded = self.image_of(&mut images, story, place, contest.key).await?;
+                    winner = if story.writes[place].from_batch { Winner::Incoming } else { Winner::Existing };
+                }
+            },
         }
 
         if let Some(pair) = pair {
-            self.tally.conflicts += 1;
-            self.tally.won += u64::from(winner == Winner::Incoming);
             let (incoming, existing) = (story.writes[pair.incoming].write, story.writes[pair.existing].write);
             let known_incoming = self.known(&mut images, &incoming, contest.key, sources).await?;
             let known_existing = self.known(&mut images, &existing, contest.key, sources).await?;
@@ -389,16 +419,29 @@ impl<'a, T: Target> Attempt<'a, T> {
                 repairs: 0,
                 detect_only: shadow,
             };
-            self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
+            // Two regions that settled one clash alike disagree in nothing.
+            let repairs = incoming.repair.is_some() && existing.repair.is_some();
+            let alike = match (&known_incoming.after, &known_existing.after) {
+                (Some(one), Some(other)) => same_row(one, other) == Some(true),
+                (one, other) => one.is_none() && other.is_none(),
+            };
+            if !(repairs && alike) {
+                self.tally.conflicts += 1;
+                self.tally.won += u64::from(winner == Winner::Incoming);
+                self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
+            }
         }
         if winner == Winner::Halted {
             self.write_journal()?;
-            return Err(SqlFailure::Halt(format!(
-                "table {} has policy halt, and a row of it was written in two regions at once: see `concord conflicts \
-                 list --table {}`",
-                contest.table.full_name(),
-                contest.table.full_name()
-            )));
+            let name = contest.table.full_name();
+            return Err(SqlFailure::Table {
+                schema: contest.table.schema.clone(),
+                table: contest.table.table.clone(),
+                reason: format!(
+                    "a row of {name} was written in two regions at once, and its policy is halt: look at `concord conflicts \
+                     list --table {name}`, then `concord resume --table {name} --decide newest|here|incoming`"
+                ),
+            });
         }
 
         let here = self.here(contest, existing, pair.is_some(), policy, &mut images).await?;
@@ -414,6 +457,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             newest: story.newest().copied(),
             after: story.newest().and_then(Write::place_after),
             merged,
+            forced,
         }))
     }
 
@@ -543,7 +587,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             if present {
                 // The server finds the row by its key; two layouts must not share an event.
                 let before = match &row.here {
-                    Here::Known(here) if here.table == wanted.table => here,
+                    Here::Known(here) if same_layout(here, wanted) => here,
                     _ => wanted,
                 };
                 let flags = self.flags_of(row, &before.bytes, Some(&wanted.bytes))?;
@@ -573,11 +617,13 @@ impl<'a, T: Target> Attempt<'a, T> {
         let (schema, table) = (&row.table.schema, &row.table.table);
         let has_unique = self.relations.of(schema, table).is_some_and(|related| !related.unique.is_empty());
         let takes_out = self.lessons.constraints && has_unique;
+        // Nothing is certain if it may be the row already.
+        let differs = |here: &Image| same_row(here, wanted) == Some(false);
         match &row.here {
             Here::Absent => Change::In(wanted),
-            Here::Known(here) if here == wanted => Change::Nothing,
-            Here::Known(_) if !takes_out => Change::Update(wanted),
-            Here::OneOf(images) if !takes_out && !images.is_empty() && !images.contains(wanted) => {
+            Here::Known(here) if same_row(here, wanted) == Some(true) => Change::Nothing,
+            Here::Known(here) if !takes_out && differs(here) => Change::Update(wanted),
+            Here::OneOf(images) if !takes_out && !images.is_empty() && images.iter().all(differs) => {
                 Change::Update(wanted)
             }
             Here::Known(_) | Here::OneOf(_) => Change::OutAndIn(wanted),
@@ -621,7 +667,7 @@ impl<'a, T: Target> Attempt<'a, T> {
     pub(crate) async fn outsider(&mut self, key: KeyHash, image: Image) -> Result<Desired, SqlFailure> {
         // Whoever wrote it last may have committed a moment ago.
         self.pass().await?;
-        let story = self.setup.shared.index.lock().story(key);
+        let story = self.setup.shared.index.lock().story(key).map_err(halt)?;
         let Some(story) = story.filter(|story| self.counts(story)) else {
             // It counts as older than any other.
             return Ok(Desired {
@@ -636,6 +682,7 @@ impl<'a, T: Target> Attempt<'a, T> {
                 newest: None,
                 after: self.first.place_after(),
                 merged: false,
+                forced: false,
             });
         };
         let policy = (self.setup.policies)(&image.table.schema, &image.table.table).policy;
@@ -667,6 +714,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             newest: story.newest().copied(),
             after: story.newest().and_then(Write::place_after),
             merged: false,
+            forced: false,
         })
     }
 
@@ -692,7 +740,8 @@ impl<'a, T: Target> Attempt<'a, T> {
         image: Image,
     ) -> Result<Desired, SqlFailure> {
         self.pass().await?;
-        let story = self.setup.shared.index.lock().story(key).filter(|story| self.counts(story));
+        let story =
+            self.setup.shared.index.lock().story(key).map_err(halt)?.filter(|story| self.counts(story));
         let newest = story.and_then(|story| story.newest().copied());
         Ok(Desired {
             key,
@@ -706,13 +755,14 @@ impl<'a, T: Target> Attempt<'a, T> {
             newest,
             after: newest.as_ref().or(Some(&self.first)).and_then(Write::place_after),
             merged: false,
+            forced: false,
         })
     }
 
     /// A row that is gone, as its fold last had it, and whether that is a merge. `None` if that cannot be told, since what its
     /// history says may not be the newest.
     pub(crate) async fn ghost(&mut self, key: KeyHash) -> Result<Option<(Image, bool)>, SqlFailure> {
-        let story = self.overlay.story(&self.setup.shared.index.lock(), key);
+        let story = self.overlay.story(&self.setup.shared.index.lock(), key).map_err(halt)?;
         let Some(mut story) = story.filter(|story| self.counts(story)) else { return Ok(None) };
         let contest = self.contests.all.iter().find(|contest| contest.key == key);
         let mut images = Gathered::of(contest.map_or(&[][..], |contest| &contest.writes));
@@ -755,8 +805,12 @@ impl<'a, T: Target> Attempt<'a, T> {
     }
 
     /// Puts the journal's entries and the repairs down, changes the marker once more, and commits.
-    pub(crate) async fn commit(&mut self) -> Result<Vec<String>, SqlFailure> {
+    /// `also`: a statement that belongs to the transaction.
+    pub(crate) async fn commit(&mut self, also: Option<String>) -> Result<Vec<String>, SqlFailure> {
         self.write_journal()?;
+        if let Some(statement) = also {
+            self.target.send(&statement).await?;
+        }
         self.target.commit(&self.marker, self.tally.row_changes).await?;
         Ok(self.entries.drain(..).map(|entry| entry.id).collect())
     }
@@ -803,4 +857,24 @@ fn leaves(
 
 fn halt(error: conflict::Error) -> SqlFailure {
     SqlFailure::Halt(error.to_string())
+}
+
+/// The writes of a transaction by what they had seen: of tables that its origin had suspended, that is less.
+fn by_context<'a>(
+    source: &'a SourceTransaction,
+    effects: &'a [Effect],
+) -> Vec<(Cow<'a, Context>, Vec<&'a Effect>)> {
+    if source.suspended.is_empty() {
+        return vec![(Cow::Borrowed(&source.context), effects.iter().collect())];
+    }
+    let mut all: Vec<(Cow<'a, Context>, Vec<&'a Effect>)> =
+        vec![(Cow::Borrowed(&source.context), Vec::new())];
+    for effect in effects {
+        let context = source.context_of(&effect.table);
+        match all.iter_mut().find(|(seen, _)| *seen == context) {
+            Some((_, effects)) => effects.push(effect),
+            None => all.push((context, vec![effect])),
+        }
+    }
+    all
 }

@@ -147,6 +147,20 @@ pub(crate) struct Desired {
     pub(crate) after: Option<RepairPlace>,
     /// Whether `wanted` is a merge, which may break a constraint that no writer's image breaks.
     pub(crate) merged: bool,
+    /// Whether it takes a repair even if it is as its history makes it, since a person decided so.
+    pub(crate) forced: bool,
+}
+
+/// Whether two images have one layout, so that their bytes can be compared and share an event. Table ids differ from server
+/// to server and say nothing.
+pub(crate) fn same_layout(one: &Image, other: &Image) -> bool {
+    Arc::ptr_eq(&one.table, &other.table)
+        || (&one.table.columns, &one.table.present) == (&other.table.columns, &other.table.present)
+}
+
+/// Whether two images are one row; `None` if their layouts differ, so that it cannot be told.
+pub(crate) fn same_row(one: &Image, other: &Image) -> Option<bool> {
+    same_layout(one, other).then(|| one.bytes == other.bytes)
 }
 
 /// The pair of writes that a conflict is told by: of those that met without having seen each other, the newest of the batch

@@ -1,5 +1,6 @@
 //! What a batch of source transactions does, row by row.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use transaction::binlog::{EventError, Item, RowsKind, Statement, TableMap, Table
 use transaction::key::{KeyError, Need, keys_of_change};
 use transaction::record::TransactionBody;
 use transaction::{
-    Context, Gtid, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence, Weights, WriteId,
+    Context, Gtid, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence, Suspended, Weights, WriteId,
 };
 
 /// What one row change does to one key. A primary-key update is two: the old key goes, the new one comes.
@@ -40,6 +41,8 @@ pub struct SourceTransaction {
     pub context: Context,
     /// Immediate commit time at the origin, microseconds.
     pub commit_us: u64,
+    /// Tables of which it had not all of that: its origin had suspended them.
+    pub suspended: Arc<Suspended>,
     /// Its GTID at the origin.
     pub gtid: Gtid,
     /// Its record in the log.
@@ -242,7 +245,20 @@ impl SourceTransaction {
         let (context, commit_us, gtid) = (body.context.clone(), body.commit_us, body.gtid);
         // The empty one is shared.
         let repairs = if repairs.is_empty() { Arc::default() } else { repairs.into() };
-        Self { sequence, hlc, context, commit_us, gtid, record, repairs }
+        // So is no suspended table.
+        let suspended =
+            if body.suspended.is_empty() { Arc::default() } else { body.suspended.clone().into() };
+        Self { sequence, hlc, context, suspended, commit_us, gtid, record, repairs }
+    }
+}
+
+impl SourceTransaction {
+    /// What its writes on a table had seen.
+    pub fn context_of(&self, table: &TableMap) -> Cow<'_, Context> {
+        match self.suspended.of_table(&table.schema, &table.table, &self.context) {
+            Some(context) => Cow::Owned(context),
+            None => Cow::Borrowed(&self.context),
+        }
     }
 }
 

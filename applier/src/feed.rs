@@ -70,8 +70,8 @@ pub struct Reach {
     pub sequence: Sequence,
     /// The newest stamp.
     pub hlc: Hlc,
-    /// What the origin had applied there.
-    pub context: Context,
+    /// What the origin had applied there, of every table.
+    pub claim: Context,
     /// Commit time of the last transaction, microseconds; 0 if there was none.
     pub commit_us: u64,
 }
@@ -87,6 +87,8 @@ pub struct Gate<'a> {
     pub now_us: u64,
     /// How far ahead of it a stamp may be, microseconds.
     pub skew_us_max: u64,
+    /// The last transaction that may be handed out.
+    pub until: Sequence,
 }
 
 impl Gate<'_> {
@@ -132,6 +134,11 @@ impl Feed {
     pub fn new(logs: &dyn Logs, origin: RegionName, reach: Reach) -> Result<Self, String> {
         let reader = logs.reader(origin, reach.record.next())?;
         Ok(Self { origin, reach, reader, held: None, tables: Tables::default() })
+    }
+
+    /// Whose log it reads.
+    pub fn origin(&self) -> RegionName {
+        self.origin
     }
 
     /// How far the origin is handed out.
@@ -213,7 +220,7 @@ impl Feed {
             }
             Body::Position(position) => {
                 // An origin's claim holds only once all of its transactions before it are applied: it waits its turn.
-                self.reach.context = position.context.clone();
+                self.reach.claim = position.suspended.claim(&position.context);
                 self.reach.hlc = self.reach.hlc.max(record.hlc);
             }
             Body::Incarnation { .. } => {}
@@ -240,6 +247,9 @@ impl Feed {
         gate: &Gate<'_>,
         rules: &Rules<'_>,
     ) -> Result<Option<Next>, FeedError> {
+        if record.sequence > gate.until {
+            return Ok(Some(Next::Drained));
+        }
         if let Some(next) = gate.closed(self.origin, record.hlc, &body.context) {
             return Ok(Some(next));
         }
@@ -257,7 +267,7 @@ impl Feed {
             record: record.number,
             sequence: record.sequence,
             hlc: self.reach.hlc.max(record.hlc),
-            context: body.context.clone(),
+            claim: body.suspended.claim(&body.context),
             commit_us: body.commit_us,
         };
         if body.chunks > 0 {

@@ -1,12 +1,12 @@
 //! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use transaction::binlog::Tables;
-use transaction::{Context, KeyHash, RegionName, Sequence};
+use transaction::{Context, KeyHash, RegionName, Sequence, Suspended};
 
 use crate::attempt::{Attempt, Lessons, Tally};
 use crate::definitions::Definitions;
@@ -19,7 +19,8 @@ use crate::policies::Policies;
 use crate::progress::{OriginProgress, State};
 use crate::session::{MarkerChange, SqlFailure};
 use crate::shared::Shared;
-use crate::tables::Applied;
+use crate::suspension::{CatchUp, TableWish};
+use crate::tables::{Applied, Suspension};
 use crate::target::{Connector, Target};
 
 /// What a lane needs.
@@ -54,6 +55,10 @@ pub struct LaneSetup {
     pub now_us: fn() -> u64,
     /// Becomes true when the lane is to stop.
     pub shutdown: watch::Receiver<bool>,
+    /// Where suspended tables are shown.
+    pub suspensions: watch::Sender<Vec<Suspension>>,
+    /// What people wish of tables.
+    pub wishes: Arc<parking_lot::Mutex<VecDeque<TableWish>>>,
     /// Where each origin's state is reported.
     pub progress: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
 }
@@ -69,19 +74,31 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// Applies the logs of all other origins to one MySQL, over one connection.
 pub struct Lane<C: Connector> {
-    setup: LaneSetup,
+    pub(crate) setup: LaneSetup,
     connector: C,
-    session: Option<C::Target>,
+    pub(crate) session: Option<C::Target>,
     feeds: BTreeMap<RegionName, Feed>,
     applied: Context,
     definitions: Definitions,
+    /// Tables that are not applied for now.
+    pub(crate) suspended: Arc<Suspended>,
+    /// All carried tables but those.
+    pub(crate) carries: Carries,
+    /// The table that is being caught up with.
+    pub(crate) catching_up: Option<CatchUp>,
 }
 
 /// Writes as the history index takes them: key, index, and whether the row lives.
 type Writes = Vec<(KeyHash, u32, bool)>;
 
+/// A transaction whose writes the index is to hold, by what they had seen.
+struct Remembered {
+    source: SourceTransaction,
+    parts: Vec<(Context, Writes)>,
+}
+
 /// Why an origin stops.
-enum Stop {
+pub(crate) enum Stop {
     /// MySQL is away: all origins wait.
     Away(String),
     /// A person must act for this origin.
@@ -90,14 +107,20 @@ enum Stop {
     Fenced,
     /// The process is shutting down.
     Shutdown,
+    /// Something else is to be done first; the feeds begin again at the markers.
+    Again,
 }
 
 impl<C: Connector> Lane<C> {
     /// A lane that has not connected yet.
     pub fn new(setup: LaneSetup, connector: C) -> Self {
+        let carries = setup.carries.clone();
         Self {
             setup,
             connector,
+            suspended: Arc::default(),
+            carries,
+            catching_up: None,
             session: None,
             feeds: BTreeMap::new(),
             applied: Context::new(),
@@ -126,7 +149,20 @@ impl<C: Connector> Lane<C> {
             let notified = wake.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            let mut worked = false;
+            let mut worked = match self.grant_wishes().await {
+                Ok(granted) => granted,
+                Err(Stop::Fenced) => return self.fenced(),
+                Err(Stop::Away(reason) | Stop::Halt(reason)) => {
+                    tracing::warn!("applier: {reason}");
+                    self.session = None;
+                    false
+                }
+                Err(Stop::Shutdown | Stop::Again) => true,
+            };
+            if self.session.is_none() {
+                self.pause(RETRY_FIRST).await;
+                continue;
+            }
             for origin in self.setup.origins.clone() {
                 match self.advance(origin).await {
                     Ok(progressed) => worked |= progressed,
@@ -144,6 +180,11 @@ impl<C: Connector> Lane<C> {
                     }
                     Err(Stop::Fenced) => return self.fenced(),
                     Err(Stop::Shutdown) => break,
+                    Err(Stop::Again) => {
+                        self.session = None;
+                        worked = true;
+                        break;
+                    }
                 }
             }
             if self.session.is_none() {
@@ -201,7 +242,7 @@ impl<C: Connector> Lane<C> {
                     record: marker.record,
                     sequence: marker.sequence,
                     hlc: marker.hlc,
-                    context: known.map(|reach| reach.context).unwrap_or_default(),
+                    claim: known.map(|reach| reach.claim).unwrap_or_default(),
                     commit_us: 0,
                 };
                 let feed = Feed::new(self.setup.logs.as_ref(), *origin, reach).map_err(SqlFailure::Halt)?;
@@ -215,8 +256,9 @@ impl<C: Connector> Lane<C> {
             });
         }
         self.definitions.clear();
+        self.catching_up = None;
         self.session = Some(session);
-        Ok(())
+        self.read_suspensions().await
     }
 
     /// Applies the next batch of one origin. Returns whether there was something.
@@ -292,11 +334,12 @@ impl<C: Connector> Lane<C> {
                 applied: &self.applied,
                 now_us: (self.setup.now_us)(),
                 skew_us_max: self.setup.skew_us_max,
+                until: Sequence(u64::MAX),
             };
             let Some(feed) = self.feeds.get_mut(&origin) else { return Ok(Next::Drained) };
             let result = {
                 let weights = self.setup.shared.weights.read();
-                let rules = Rules { carries: &self.setup.carries, weights: &weights, ddl: self.setup.ddl };
+                let rules = Rules { carries: &self.carries, weights: &weights, ddl: self.setup.ddl };
                 feed.next(self.setup.limits, &gate, &rules)
             };
             match result {
@@ -309,12 +352,12 @@ impl<C: Connector> Lane<C> {
         }
     }
 
-    async fn learn(&mut self, needs: Vec<transaction::key::Need>) -> Result<(), SqlFailure> {
+    pub(crate) async fn learn(&mut self, needs: Vec<transaction::key::Need>) -> Result<(), SqlFailure> {
         let Some(session) = &mut self.session else { return Ok(()) };
         session.weigh(&self.setup.shared, needs).await
     }
 
-    fn stop(&self, failure: SqlFailure) -> Stop {
+    pub(crate) fn stop(&self, failure: SqlFailure) -> Stop {
         match failure {
             SqlFailure::Away(reason) => Stop::Away(reason),
             SqlFailure::Fenced => Stop::Fenced,
@@ -323,6 +366,7 @@ impl<C: Connector> Lane<C> {
             | SqlFailure::Clash(reason)
             | SqlFailure::Check(reason)
             | SqlFailure::Contested(reason)
+            | SqlFailure::Table { reason, .. }
             | SqlFailure::Halt(reason) => Stop::Halt(reason),
         }
     }
@@ -352,6 +396,7 @@ impl<C: Connector> Lane<C> {
         let parts = Parts::Chain(Chain {
             origin,
             large,
+            carries: self.carries.clone(),
             starts: parking_lot::Mutex::new(vec![(Tables::default(), 0)]),
         });
         let tally = self.apply(origin, &parts, &large.reach).await?;
@@ -359,7 +404,12 @@ impl<C: Connector> Lane<C> {
     }
 
     /// Tries until the target transaction is committed.
-    async fn apply(&mut self, origin: RegionName, parts: &Parts<'_>, reach: &Reach) -> Result<Tally, Stop> {
+    pub(crate) async fn apply(
+        &mut self,
+        origin: RegionName,
+        parts: &Parts<'_>,
+        reach: &Reach,
+    ) -> Result<Tally, Stop> {
         let mut lessons = Lessons::default();
         let mut starts = 0;
         let mut delay = RETRY_FIRST;
@@ -410,7 +460,15 @@ impl<C: Connector> Lane<C> {
                     lessons.all = true;
                     lessons.constraints = true;
                 }
-                SqlFailure::Halt(reason)
+                SqlFailure::Table { schema, table, reason } if self.catching_up.is_none() => {
+                    self.rollback().await;
+                    self.feeds.remove(&origin);
+                    let suspended = self.suspend(&schema, &table, &reason).await;
+                    suspended.map_err(|failure| self.stop(failure))?;
+                    return Err(Stop::Again);
+                }
+                SqlFailure::Table { reason, .. }
+                | SqlFailure::Halt(reason)
                 | SqlFailure::Contested(reason)
                 | SqlFailure::Surprise(reason)
                 | SqlFailure::Clash(reason)
@@ -433,7 +491,7 @@ impl<C: Connector> Lane<C> {
 
     /// Puts the writes of a transaction into the history index whose COMMIT took effect though its answer was lost.
     async fn remember(&mut self, origin: RegionName, parts: &Parts<'_>) -> Result<(), SqlFailure> {
-        let mut written: BTreeMap<Sequence, (SourceTransaction, Writes)> = BTreeMap::new();
+        let mut written: BTreeMap<Sequence, Remembered> = BTreeMap::new();
         for place in 0..parts.count() {
             let Some(session) = &mut self.session else {
                 return Err(SqlFailure::Away("not connected".into()));
@@ -441,16 +499,29 @@ impl<C: Connector> Lane<C> {
             let part = parts.load(place, &self.setup, session).await?;
             for effect in &part.effects {
                 let source = &part.transactions[effect.transaction];
-                let (_, writes) =
-                    written.entry(source.sequence).or_insert_with(|| (source.clone(), Vec::new()));
-                writes.push((effect.key, effect.index, part.after(effect).is_some()));
+                let remembered = written
+                    .entry(source.sequence)
+                    .or_insert_with(|| Remembered { source: source.clone(), parts: Vec::new() });
+                let context = source.context_of(&effect.table);
+                let write = (effect.key, effect.index, part.after(effect).is_some());
+                match remembered.parts.iter_mut().find(|(seen, _)| *seen == *context) {
+                    Some((_, writes)) => writes.push(write),
+                    None => remembered.parts.push((context.into_owned(), vec![write])),
+                }
             }
         }
         let mut index = self.setup.shared.index.lock();
-        for (sequence, (source, writes)) in written {
-            index
-                .insert(origin, sequence, source.hlc, &source.context, &[], writes)
-                .map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        for (sequence, Remembered { source, parts }) in written {
+            let mut also = self.catching_up.is_some();
+            for (context, writes) in parts {
+                let (hlc, repairs) = (source.hlc, &source.repairs);
+                let inserted = if also {
+                    index.insert_also(origin, sequence, hlc, &context, repairs, writes).map(|()| true)
+                } else {
+                    index.insert(origin, sequence, hlc, &context, repairs, writes)
+                };
+                also = inserted.map_err(|e| SqlFailure::Halt(e.to_string()))?;
+            }
         }
         Ok(())
     }
@@ -467,7 +538,15 @@ impl<C: Connector> Lane<C> {
                 Ok((session, markers)) => {
                     self.session = Some(session);
                     self.definitions.clear();
-                    return Ok(markers.iter().any(|m| m.origin == origin && m.sequence >= reach.sequence));
+                    let Some(catch_up) = self.catching_up.clone() else {
+                        return Ok(markers
+                            .iter()
+                            .any(|m| m.origin == origin && m.sequence >= reach.sequence));
+                    };
+                    self.read_suspensions().await.map_err(|failure| self.stop(failure))?;
+                    let first = catch_up.tables.first();
+                    let table = first.and_then(|(schema, table)| self.suspended.get(schema, table));
+                    return Ok(table.is_some_and(|table| table.applied.covers(origin, reach.sequence)));
                 }
                 Err(SqlFailure::Fenced) => return Err(Stop::Fenced),
                 Err(failure) => {
@@ -496,16 +575,20 @@ impl<C: Connector> Lane<C> {
             parts.fit_in_memory()?;
         }
         session.use_tag(origin).await?;
-        let marker = MarkerChange {
-            origin,
-            sequence: reach.sequence,
-            record: reach.record,
-            hlc: reach.hlc,
-            owner: setup.owner,
+        let marker = match &self.catching_up {
+            Some(catch_up) => catch_up.marker(origin, setup.owner)?,
+            None => MarkerChange {
+                origin,
+                sequence: reach.sequence,
+                record: reach.record,
+                hlc: reach.hlc,
+                owner: setup.owner,
+            },
         };
+        let decide = self.catching_up.as_ref().and_then(|catch_up| catch_up.decide);
         let earlier = lessons.journaled.clone();
         let Some(first) = parts.sources().first() else { return Ok(Tally::default()) };
-        let mut attempt = Attempt::new(session, &mut self.definitions, setup, marker, first, lessons);
+        let mut attempt = Attempt::new(session, &mut self.definitions, setup, marker, first, decide, lessons);
         let contested = attempt.contested();
         for place in 0..parts.count() {
             let part = parts.load(place, setup, attempt.target).await?;
@@ -534,10 +617,18 @@ impl<C: Connector> Lane<C> {
         }
         attempt.settle(parts.sources()).await?;
         attempt.look_for_children().await?;
-        let written = attempt.commit().await?;
+        let also = self.catching_up.as_ref().map(|catch_up| catch_up.statement(origin, reach.sequence));
+        let written = attempt.commit(also).await?;
         let tally = attempt.tally;
         let mut overlay = attempt.overlay;
-        overlay.commit(&mut shared.index.lock()).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        let mut index = shared.index.lock();
+        let committed = match self.catching_up {
+            // Rows of other tables are in the index already.
+            Some(_) => overlay.commit_also(&mut index),
+            None => overlay.commit(&mut index),
+        };
+        drop(index);
+        committed.map_err(|e| SqlFailure::Halt(e.to_string()))?;
         let gone: Vec<String> = earlier.into_iter().filter(|id| !written.contains(id)).collect();
         if !gone.is_empty() {
             self.setup.journal.withdraw(&gone).map_err(SqlFailure::Halt)?;
@@ -555,12 +646,11 @@ impl<C: Connector> Lane<C> {
         commit_us: Option<u64>,
     ) -> Result<(), Stop> {
         self.applied.raise(origin, reach.sequence);
-        self.setup
-            .shared
-            .index
-            .lock()
-            .observe(origin, &reach.context, reach.sequence)
-            .map_err(|e| Stop::Halt(e.to_string()))?;
+        // What is held back here may yet meet what others have seen.
+        if self.suspended.is_empty() {
+            let mut index = self.setup.shared.index.lock();
+            index.observe(origin, &reach.claim, reach.sequence).map_err(|e| Stop::Halt(e.to_string()))?;
+        }
         let now_us = (self.setup.now_us)();
         self.update(origin, |progress| {
             progress.state = State::Running;

@@ -6,7 +6,7 @@ use transaction::binlog::Tables;
 use transaction::record::{Body, Record};
 use transaction::{RecordNumber, RegionName};
 
-use crate::effect::{DecodeError, Part, Rules, SourceTransaction};
+use crate::effect::{Carries, DecodeError, Part, Rules, SourceTransaction};
 use crate::feed::Large;
 use crate::lane::LaneSetup;
 use crate::session::SqlFailure;
@@ -22,6 +22,8 @@ pub(crate) enum Parts<'a> {
 pub(crate) struct Chain<'a> {
     pub(crate) origin: RegionName,
     pub(crate) large: &'a Large,
+    /// Whose rows count.
+    pub(crate) carries: Carries,
     /// Per part, the table maps and the next index that hold at its start.
     pub(crate) starts: parking_lot::Mutex<Vec<(Tables, u32)>>,
 }
@@ -98,7 +100,7 @@ impl Chain<'_> {
         let mut starts = self.starts.lock();
         let (mut tables, mut next_index) = starts.get(place).cloned().ok_or_else(cut)?;
         let weights = setup.shared.weights.read();
-        let rules = Rules { carries: &setup.carries, weights: &weights, ddl: setup.ddl };
+        let rules = Rules { carries: &self.carries, weights: &weights, ddl: setup.ddl };
         let mut part = Part::default();
         part.begin(self.large.transaction.clone());
         match part.add_events(events, record.event_checksums, &mut tables, &mut next_index, &rules) {

@@ -87,6 +87,36 @@ impl Relations {
         self.tables.get(schema)?.get(table)
     }
 
+    /// Adds a unique secondary key of `table`.
+    pub fn add_unique(&mut self, table: &TableName, key: UniqueKey) {
+        self.entry(table).unique.push(key);
+    }
+
+    /// Adds a foreign key.
+    pub fn add_foreign(&mut self, key: ForeignKey) {
+        let key = Arc::new(key);
+        self.entry(&key.child).parents.push(key.clone());
+        self.entry(&key.parent).children.push(key);
+    }
+
+    /// The table and all that foreign keys join to it, directly or through others; sorted.
+    pub fn joined(&self, schema: &str, table: &str) -> Vec<TableName> {
+        let mut found = vec![(schema.to_owned(), table.to_owned())];
+        let mut at = 0;
+        while at < found.len() {
+            if let Some(related) = self.of(&found[at].0, &found[at].1) {
+                let ends = related.parents.iter().map(|key| &key.parent);
+                let ends = ends.chain(related.children.iter().map(|key| &key.child));
+                let new: Vec<TableName> = ends.filter(|name| !found.contains(name)).cloned().collect();
+                found.extend(new);
+            }
+            at += 1;
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
     fn entry(&mut self, (schema, table): &TableName) -> &mut Related {
         self.tables.entry(schema.clone()).or_default().entry(table.clone()).or_default()
     }
@@ -146,9 +176,8 @@ impl Relations {
                 key.parent_columns.push(text(row, 6));
             }
         }
-        for key in found.into_iter().map(Arc::new) {
-            relations.entry(&key.child).parents.push(key.clone());
-            relations.entry(&key.parent).children.push(key);
+        for key in found {
+            relations.add_foreign(key);
         }
         Ok(relations)
     }

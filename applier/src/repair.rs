@@ -26,10 +26,14 @@ impl Repair {
     /// The repair by which a row becomes what it is wanted to be, after what its history alone makes of it; `None` if that
     /// is the same.
     pub(crate) fn of(row: &Desired) -> Result<Option<Self>, SqlFailure> {
-        if row.wanted == row.folded {
+        if row.wanted == row.folded && !row.forced {
             return Ok(None);
         }
-        let Some(kind) = rows_kind(row.folded.is_some(), row.wanted.is_some()) else { return Ok(None) };
+        let kind = match rows_kind(row.folded.is_some(), row.wanted.is_some()) {
+            Some(kind) => kind,
+            None if row.forced => RowsKind::Delete,
+            None => return Ok(None),
+        };
         let halt = |what: &str| SqlFailure::Halt(format!("a row of {} {what}", row.table.full_name()));
         let place = row.after.ok_or_else(|| halt("was repaired 255 times over; please report this"))?;
         // Two images of one event have one layout.
@@ -38,6 +42,7 @@ impl Repair {
             (RowsKind::Update, Some(before), Some(after)) if before.table != after.table => {
                 (after.table.clone(), vec![after.bytes.clone(), after.bytes.clone()])
             }
+            (RowsKind::Delete, None, None) => (row.stand_in.table.clone(), vec![row.stand_in.bytes.clone()]),
             (_, folded, wanted) => {
                 let table = wanted.as_ref().or(folded.as_ref()).map_or(&row.table, |image| &image.table);
                 (table.clone(), [image(folded), image(wanted)].into_iter().flatten().collect())

@@ -14,7 +14,7 @@ use crate::definitions::{self, Definition};
 use crate::locks;
 use crate::relations::{ForeignKey, Relations, UniqueKey};
 use crate::shared::{Passed, Shared};
-use crate::tables::{self, Applied, binlog_end, has_tags};
+use crate::tables::{self, Applied, Suspension, binlog_end, has_tags};
 use crate::target::{Connector, KeyImage, Target};
 use crate::text::format_description;
 
@@ -36,6 +36,16 @@ pub enum SqlFailure {
     /// The row breaks a CHECK constraint.
     #[error("a CHECK constraint does not allow it: {0}")]
     Check(String),
+    /// A table cannot be applied: it is to be suspended, so that the others go on.
+    #[error("table {schema}.{table} cannot be applied: {reason}")]
+    Table {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        table: String,
+        /// Why, and what helps.
+        reason: String,
+    },
     /// Rows are to be locked before they are decided: roll back and run the transaction again, with that lesson learnt.
     #[error("rows are contested: {0}")]
     Contested(String),
@@ -157,6 +167,10 @@ impl Target for Session {
 
     async fn markers(&mut self) -> Result<Vec<Applied>, SqlFailure> {
         Ok(tables::applied(&mut self.conn).await?)
+    }
+
+    async fn suspensions(&mut self) -> Result<Vec<Suspension>, SqlFailure> {
+        Ok(tables::suspensions(&mut self.conn).await?)
     }
 
     async fn relations(&mut self) -> Result<Relations, SqlFailure> {

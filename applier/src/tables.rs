@@ -2,7 +2,7 @@
 
 use mysql_async::prelude::*;
 use mysql_async::{Conn, Error, Row};
-use transaction::{Hlc, RecordNumber, RegionName, Sequence};
+use transaction::{Context, Hlc, RecordNumber, RegionName, Sequence, SuspendedTable};
 
 use crate::shared::Passed;
 
@@ -36,10 +36,19 @@ const STATEMENTS: &[&str] = &[
         level TINYINT UNSIGNED NOT NULL COMMENT 'how many repairs after it, from 1',
         events LONGBLOB NOT NULL COMMENT 'a table map and a rows event with one row change, without checksums'
     ) ENGINE = InnoDB COMMENT = 'Repairs on their way into the binlog: empty outside of a transaction'",
+    "CREATE TABLE IF NOT EXISTS concord.suspension (
+        table_schema VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        table_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        origin VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        sequence BIGINT UNSIGNED NOT NULL COMMENT 'last transaction of the origin whose rows in this table are applied',
+        reason VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        since_us BIGINT UNSIGNED NOT NULL COMMENT 'microseconds since 1970',
+        PRIMARY KEY (table_schema, table_name, origin)
+    ) ENGINE = InnoDB COMMENT = 'Tables that are not applied for now, and how far each is'",
 ];
 
 /// How many tables there are.
-const TABLES: u64 = 3;
+const TABLES: u64 = 4;
 
 /// How far an origin is applied, as its marker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +98,7 @@ pub async fn create(conn: &mut Conn, region: RegionName, mesh: &str) -> Result<B
     let existing: Option<u64> = conn
         .query_first(
             "SELECT COUNT(*) FROM information_schema.TABLES
-             WHERE TABLE_SCHEMA = 'concord' AND TABLE_NAME IN ('region', 'marker', 'repair')",
+             WHERE TABLE_SCHEMA = 'concord' AND TABLE_NAME IN ('region', 'marker', 'repair', 'suspension')",
         )
         .await?;
     if existing != Some(TABLES) {
@@ -132,6 +141,43 @@ pub async fn applied(conn: &mut Conn) -> Result<Vec<Applied>, Error> {
             Ok(Applied { origin, sequence: Sequence(sequence), record: RecordNumber(record), hlc: Hlc(hlc) })
         })
         .collect()
+}
+
+/// A table that this region does not apply for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// The table, and how far it is applied.
+    pub table: SuspendedTable,
+    /// Why.
+    pub reason: String,
+    /// Since when, microseconds since 1970.
+    pub since_us: u64,
+}
+
+/// All suspended tables, sorted by schema and table.
+pub async fn suspensions(conn: &mut Conn) -> Result<Vec<Suspension>, Error> {
+    let rows: Vec<Row> = conn
+        .query(
+            "SELECT table_schema, table_name, origin, sequence, reason, since_us FROM concord.suspension
+             ORDER BY table_schema, table_name, origin",
+        )
+        .await?;
+    let mut all: Vec<Suspension> = Vec::new();
+    for row in rows {
+        let (schema, table, origin, sequence, reason, since_us): (String, String, String, u64, String, u64) =
+            mysql_async::from_row_opt(row).map_err(|_| {
+                Error::Other("concord.suspension has not the columns that Concord gave it".into())
+            })?;
+        let origin = RegionName::new(&origin).map_err(|e| Error::Other(e.to_string().into()))?;
+        if all.last().is_none_or(|last| (&last.table.schema, &last.table.table) != (&schema, &table)) {
+            let table = SuspendedTable { schema, table, applied: Context::new() };
+            all.push(Suspension { table, reason, since_us });
+        }
+        if let Some(last) = all.last_mut() {
+            last.table.applied.set(origin, Sequence(sequence));
+        }
+    }
+    Ok(all)
 }
 
 /// Sets the marker of an origin that has none yet: it is applied here up to `applied`.

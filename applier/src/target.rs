@@ -10,7 +10,7 @@ use crate::definitions::Definition;
 use crate::relations::{ForeignKey, Relations, UniqueKey};
 use crate::session::{MarkerChange, SqlFailure};
 use crate::shared::{Passed, Shared};
-use crate::tables::Applied;
+use crate::tables::{Applied, Suspension};
 
 /// A row image of which only the primary key is filled in; its other columns are NULL.
 pub type KeyImage = Vec<u8>;
@@ -34,6 +34,9 @@ pub trait Target {
 
     /// Reads the markers, by a locking read.
     async fn markers(&mut self) -> Result<Vec<Applied>, SqlFailure>;
+
+    /// Reads the tables that are not applied for now.
+    async fn suspensions(&mut self) -> Result<Vec<Suspension>, SqlFailure>;
 
     /// What ties rows of its tables to each other.
     async fn relations(&mut self) -> Result<Relations, SqlFailure>;

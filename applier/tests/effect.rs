@@ -17,6 +17,7 @@ fn source(sequence: u64) -> SourceTransaction {
         sequence: Sequence(sequence),
         hlc: Hlc(sequence * 10),
         context: Context::new(),
+        suspended: Default::default(),
         commit_us: 1,
         gtid: "00000000-0000-0000-0000-000000000001:1".parse().unwrap(),
         record: RecordNumber(sequence),

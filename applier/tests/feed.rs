@@ -15,13 +15,7 @@ use transaction::{Context, Gtid, Hlc, RecordNumber, RegionName, RepairPlace, Seq
 const WIDE: BatchLimits = BatchLimits { transactions_max: 100, bytes_max: 1 << 20 };
 
 fn start() -> Reach {
-    Reach {
-        record: RecordNumber(0),
-        sequence: Sequence(0),
-        hlc: Hlc(0),
-        context: Context::new(),
-        commit_us: 0,
-    }
+    Reach { record: RecordNumber(0), sequence: Sequence(0), hlc: Hlc(0), claim: Context::new(), commit_us: 0 }
 }
 
 fn feed(log: &OneLog) -> Feed {
@@ -103,7 +97,7 @@ fn a_reach_says_what_the_last_record_of_the_batch_says() {
     let applied: Context = [(name("ap"), Sequence(1))].into_iter().collect();
     let mut feed = feed(&log);
     let batch = batch(&mut feed, &applied);
-    assert_eq!(batch.reach.context.get(name("ap")), Sequence(4));
+    assert_eq!(batch.reach.claim.get(name("ap")), Sequence(4));
     assert_eq!((batch.reach.hlc, batch.reach.sequence), (Hlc(99), Sequence(1)));
     assert_eq!((batch.reach.record, batch.reach.commit_us), (RecordNumber(2), 11));
     assert_eq!(feed.reach(), &batch.reach);
@@ -138,7 +132,8 @@ fn a_stamp_ahead_of_the_clock_waits_until_the_clock_has_come_near() {
     let before = Reach { sequence: Sequence(99), ..start() };
     let mut feed = Feed::new(&log, name("us"), before).unwrap();
     let mut at = |now_us, skew_us_max| {
-        let gate = Gate { region: name("eu"), applied: &none, now_us, skew_us_max };
+        let gate =
+            Gate { region: name("eu"), applied: &none, now_us, skew_us_max, until: Sequence(u64::MAX) };
         feed.next(WIDE, &gate, &rules.rules()).unwrap()
     };
     assert!(matches!(at(899, 100), Next::AheadOfClock { ahead_us: 101 }));
@@ -169,7 +164,7 @@ fn position_records_alone_are_a_batch_without_transactions() {
     assert!(batch.part.is_empty());
     assert_eq!((batch.reach.record, batch.reach.sequence), (RecordNumber(2), Sequence(0)));
     // A claim is no transaction: it waits for nothing but its turn.
-    assert_eq!(batch.reach.context.get(name("ap")), Sequence(2));
+    assert_eq!(batch.reach.claim.get(name("ap")), Sequence(2));
     assert!(matches!(next(&mut feed, &none).unwrap(), Next::Drained));
 }
 

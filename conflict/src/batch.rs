@@ -1,6 +1,7 @@
 //! The writes of a target transaction that has not committed yet, laid over the index.
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence, WriteId};
 
 use crate::history::{History, Incoming};
@@ -37,7 +38,8 @@ impl Batch {
         Self { pending: index.empty(), order: Vec::new(), looked: HashMap::new() }
     }
 
-    /// Begins the next source transaction of the batch, or record of repairs, which `repairs` has the places of (as
+    /// Begins the next source transaction of the batch, or the part of one that had seen less (tables that its origin had
+    /// suspended), or record of repairs, which `repairs` has the places of (as
     /// [`Index::insert`] takes them); resolve its writes in binlog order.
     pub fn transaction(
         &mut self,
@@ -65,38 +67,48 @@ impl Batch {
     ///
     /// With an answer, the fold of [`Batch::story`] says anew what the row must become. Asked again, it is `None` until
     /// the next change.
-    pub fn look_again(&mut self, index: &Index, key: KeyHash) -> Option<bool> {
-        let revision = revision(index, key);
-        let looked = self.looked.get_mut(&key)?;
+    pub fn look_again(&mut self, index: &Index, key: KeyHash) -> Result<Option<bool>, Error> {
+        let revision = index.revision(key)?;
+        let Some(looked) = self.looked.get_mut(&key) else { return Ok(None) };
         if *looked == revision {
-            return None;
+            return Ok(None);
         }
         *looked = revision;
-        Some(self.conflicts(index, key))
+        self.conflicts(index, key).map(Some)
     }
 
     /// Whether a write of the batch to `key` is concurrent with another write, in the index or in the batch.
-    pub fn conflicts(&self, index: &Index, key: KeyHash) -> bool {
-        let existing = History::of(index.chain(key), None);
-        let own = History::of(self.pending.chain(key), None);
+    pub fn conflicts(&self, index: &Index, key: KeyHash) -> Result<bool, Error> {
+        let existing = History::of(index, None, key)?;
+        let own = History::of(&self.pending, None, key)?;
         // What is in the index was committed before the batch: none of it covers a write of the batch.
-        own.incoming().any(|write| existing.conflicts(&write)) || own.has_concurrent()
+        Ok(own.meets(&existing)? || own.has_concurrent()?)
     }
 
     /// The history of `key` with the batch's writes in it; `None` if there is none.
-    pub fn story(&self, index: &Index, key: KeyHash) -> Option<Story> {
-        History::of(index.chain(key), Some(self.pending.chain(key))).story()
+    pub fn story(&self, index: &Index, key: KeyHash) -> Result<Option<Story>, Error> {
+        History::of(index, Some(&self.pending), key)?.story()
     }
 
     /// The newest write of `key`, the batch's included, and whether it is the batch's.
     ///
     /// Where the newest decides ([`crate::Policy::newest_decides`]), it spares the story.
-    pub fn newest(&self, index: &Index, key: KeyHash) -> Option<(Write, bool)> {
-        History::of(index.chain(key), Some(self.pending.chain(key))).newest()
+    pub fn newest(&self, index: &Index, key: KeyHash) -> Result<Option<(Write, bool)>, Error> {
+        History::of(index, Some(&self.pending), key)?.newest()
+    }
+
+    /// As [`Batch::commit`], for transactions of which the index has the writes on other tables already.
+    pub fn commit_also(&mut self, index: &mut Index) -> Result<(), Error> {
+        self.move_into(index, true)
     }
 
     /// Moves the batch's writes into the index, once the target transaction has committed; the batch is empty afterwards.
     pub fn commit(&mut self, index: &mut Index) -> Result<(), Error> {
+        self.move_into(index, false)
+    }
+
+    fn move_into(&mut self, index: &mut Index, also: bool) -> Result<(), Error> {
+        let mut new = None;
         for number in &self.order {
             let transaction = &self.pending.transactions[*number];
             let &Transaction { origin, sequence, hlc, mut first, .. } = transaction;
@@ -108,7 +120,12 @@ impl Batch {
                 first = node.sibling;
                 Some((node.key(), node.index, node.is(LIVE)))
             });
-            index.insert_seen(origin, sequence, hlc, &seen, roots, writes)?;
+            // A transaction may come in parts, which had seen more or less.
+            if also || new == Some((origin, sequence)) {
+                index.insert_new(origin, sequence, hlc, &seen, roots, writes)?;
+            } else if index.insert_seen(origin, sequence, hlc, &seen, roots, writes)? {
+                new = Some((origin, sequence));
+            }
         }
         self.clear();
         Ok(())
@@ -142,24 +159,22 @@ impl BatchTransaction<'_> {
     ) -> Result<Resolution, Error> {
         self.incoming.place.index = write;
         // Coverage goes by origin, sequence number and index alone, so the place in the fold order is not needed for it.
-        let before = History::of(index.chain(key), Some(self.batch.pending.chain(key)));
-        let conflict = before.conflicts(&self.incoming);
-        self.batch.looked.entry(key).or_insert_with(|| revision(index, key));
+        let before = History::of(index, Some(&self.batch.pending), key)?;
+        let conflict = before.conflicts(&self.incoming)?;
+        if let Entry::Vacant(first) = self.batch.looked.entry(key) {
+            first.insert(index.revision(key)?);
+        }
         self.batch.pending.add(self.number, key, write, live)?;
         Ok(Resolution { conflict })
     }
 
     /// [`Batch::story`], with what has been resolved so far.
-    pub fn story(&self, index: &Index, key: KeyHash) -> Option<Story> {
+    pub fn story(&self, index: &Index, key: KeyHash) -> Result<Option<Story>, Error> {
         self.batch.story(index, key)
     }
 
     /// [`Batch::newest`], with what has been resolved so far.
-    pub fn newest(&self, index: &Index, key: KeyHash) -> Option<(Write, bool)> {
+    pub fn newest(&self, index: &Index, key: KeyHash) -> Result<Option<(Write, bool)>, Error> {
         self.batch.newest(index, key)
     }
-}
-
-fn revision(index: &Index, key: KeyHash) -> u32 {
-    index.slot(key).map_or(0, |slot| slot.revision)
 }

@@ -50,4 +50,15 @@ pub enum Error {
         /// How many are held.
         count: usize,
     },
+    /// A run of the index cannot be written or read.
+    #[error(
+        "{file}, which holds a part of the history index, cannot be used: {reason}; make room or mend the disk, then restart: \
+         the index is built anew from the logs"
+    )]
+    Run {
+        /// The file.
+        file: String,
+        /// What went wrong.
+        reason: String,
+    },
 }

@@ -6,7 +6,7 @@ use transaction::binlog::EventError;
 use crate::image::{Image, Images};
 use crate::merge::Merge;
 use crate::policy::Policy;
-use crate::{Story, Write};
+use crate::{Concurrent, Story, Write};
 
 /// What a row becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +102,28 @@ impl std::fmt::Debug for Version<'_> {
     }
 }
 
+/// The writes before a version that it is concurrent with: at least one.
+#[derive(Clone, Copy)]
+pub struct Rivals<'a> {
+    story: &'a Story,
+    concurrent: &'a Concurrent,
+    images: &'a dyn Images,
+}
+
+impl<'a> Rivals<'a> {
+    /// The rivals in fold order. There may be as many as a row has unstable writes: stop at the first that decides.
+    pub fn iter(&self) -> impl Iterator<Item = Version<'a>> + use<'a> {
+        let Self { story, concurrent, images } = *self;
+        concurrent.iter().map(move |at| Version { at: *at, write: &story.writes[*at].write, images })
+    }
+}
+
+impl std::fmt::Debug for Rivals<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
 /// The row during a fold.
 #[derive(Debug, Clone)]
 pub enum Row<'a> {
@@ -128,22 +150,14 @@ impl Row<'_> {
 /// `images` need be there for the writes from the start on and those they are concurrent with, and only if the policy
 /// reads images.
 pub fn fold(policy: &dyn Policy, story: &Story, images: &dyn Images) -> Result<Outcome, FoldError> {
-    let version = |at: usize| -> Result<Version<'_>, FoldError> {
-        let chapter = story.writes.get(at).ok_or(FoldError::Empty)?;
-        Ok(Version { at, write: &chapter.write, images })
-    };
-    let mut row = Row::As(version(story.start)?);
-    let mut concurrent = Vec::new();
+    let first = story.writes.get(story.start).ok_or(FoldError::Empty)?;
+    let mut row = Row::As(Version { at: story.start, write: &first.write, images });
     for (at, chapter) in story.writes.iter().enumerate().skip(story.start + 1) {
-        let next = version(at)?;
+        let next = Version { at, write: &chapter.write, images };
         row = if chapter.concurrent.is_empty() {
             Row::As(next)
         } else {
-            concurrent.clear();
-            for other in &chapter.concurrent {
-                concurrent.push(version(*other)?);
-            }
-            policy.step(row, next, &concurrent)?
+            policy.step(row, next, Rivals { story, concurrent: &chapter.concurrent, images })?
         };
     }
     match row {

@@ -1,14 +1,17 @@
 //! The history of one row, read newest first, and told as a story.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
-use transaction::{Context, Hlc, RepairPlace, Sequence, WriteId};
+use transaction::{Context, Hlc, KeyHash, RepairPlace, Sequence, WriteId};
 
 use crate::index::Index;
 use crate::node::{COVERS_ALL, LIVE, Node};
 use crate::regions::{OWN_ORDER, Regions, Seen};
 use crate::slab::NONE;
+use crate::spill::{Entry, SpilledCursor};
 use crate::write::{Root, Standing};
-use crate::{Chapter, Error, Story, Write};
+use crate::{Chapter, Concurrent, Error, Story, Write};
 
 /// A write that is not in the history.
 #[derive(Debug, Clone)]
@@ -70,43 +73,71 @@ pub(crate) struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    pub(crate) fn of(chain: Cursor<'a>, pending: Option<Cursor<'a>>) -> Self {
-        let pending = pending.unwrap_or(Cursor { index: chain.index, at: NONE });
-        Self { members: Members { chains: [chain, pending] } }
+    pub(crate) fn of(index: &'a Index, pending: Option<&'a Index>, key: KeyHash) -> Result<Self, Error> {
+        let mut spilled = index.spilled(key)?;
+        let mut chains = [index.chain(key), Cursor { index, at: NONE }];
+        if let Some(pending) = pending {
+            chains[1] = pending.chain(key);
+            for mut cursor in pending.spilled(key)? {
+                cursor.from_batch = true;
+                spilled.push(cursor);
+            }
+        } else if !spilled.is_empty() && index.is_settled(chains[0], &spilled)? {
+            spilled.clear();
+            chains[0].at = NONE;
+        }
+        Ok(Self { members: Members { chains, spilled } })
+    }
+
+    pub(crate) fn members(&self) -> Members<'a> {
+        self.members.clone()
     }
 
     /// The newest write in fold order, and whether it is the batch's.
-    pub(crate) fn newest(&self) -> Option<(Write, bool)> {
-        self.members.clone().next().map(|member| (member.write(), member.from_batch))
+    pub(crate) fn newest(&self) -> Result<Option<(Write, bool)>, Error> {
+        Ok(self.members().next()?.map(|member| (member.write(), member.from_batch)))
     }
 
-    /// The writes, each as it would arrive.
-    pub(crate) fn incoming(&self) -> impl Iterator<Item = Incoming> + 'a {
-        self.members
-            .clone()
-            .map(|member| Incoming { place: member.place, seen: Seen::from_slice(member.seen()) })
+    pub(crate) fn conflicts(&self, incoming: &Incoming) -> Result<bool, Error> {
+        Ok(!self.members.covered_by(&incoming.seen, &incoming.place, None)?)
     }
 
-    pub(crate) fn conflicts(&self, incoming: &Incoming) -> bool {
-        self.members.chains.iter().any(|chain| !chain.covered_by(&incoming.seen, &incoming.place))
+    /// Whether a write of `self` is concurrent with one of `existing`, all of which were committed before it.
+    pub(crate) fn meets(&self, existing: &History<'_>) -> Result<bool, Error> {
+        let mut members = self.members();
+        while let Some(member) = members.next()? {
+            if !existing.members.covered_by(&member.seen, &member.place, None)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether two of the writes are concurrent with each other. Compares each with each.
-    pub(crate) fn has_concurrent(&self) -> bool {
-        let members = self.members.clone();
-        members.clone().any(|one| members.clone().any(|other| one.is_concurrent(&other)))
+    pub(crate) fn has_concurrent(&self) -> Result<bool, Error> {
+        let mut members = self.members();
+        while let Some(one) = members.next()? {
+            let mut others = one.older.clone();
+            while let Some(other) = others.next()? {
+                if one.is_concurrent(&other) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The history as plain data; `None` if it is empty. See [`Story`] for what is left out.
-    pub(crate) fn story(&self) -> Option<Story> {
+    pub(crate) fn story(&self) -> Result<Option<Story>, Error> {
         let mut told: Vec<Member<'a>> = Vec::new();
         let mut start = None;
         // Per origin, what all told writes are known to cover that come after the start or are the batch's.
         let mut covered: SmallVec<[u64; 6]> =
             SmallVec::from_elem(u64::MAX, self.members.chains[0].index.regions.len());
-        for member in self.members.clone() {
+        let mut members = self.members();
+        while let Some(member) = members.next()? {
             let surely_covered = member.place.sequence <= covered[usize::from(member.place.origin)];
-            let covers_all = member.covers_all();
+            let covers_all = member.covers_all()?;
             let last_of_batch = member.older.pending_is_over();
             if start.is_some() && !member.from_batch && last_of_batch && surely_covered {
                 if covers_all {
@@ -118,7 +149,7 @@ impl<'a> History<'a> {
                 start = Some(told.len());
             }
             if start.is_none() || member.from_batch {
-                for (covered, seen) in covered.iter_mut().zip(member.seen()) {
+                for (covered, seen) in covered.iter_mut().zip(&member.seen) {
                     let own = member.place.sequence.saturating_sub(1);
                     *covered = (*covered).min(if *seen == OWN_ORDER { own } else { *seen });
                 }
@@ -129,36 +160,91 @@ impl<'a> History<'a> {
             }
         }
         told.reverse();
-        let start = told.len().checked_sub(1 + start?)?;
-        let chapters = told.iter().enumerate().map(|(at, member)| Chapter {
-            write: member.write(),
-            from_batch: member.from_batch,
-            concurrent: member.concurrent_among(&told[..at]),
-        });
-        Some(Story { writes: chapters.collect(), start })
+        let Some(start) = start.and_then(|start| told.len().checked_sub(1 + start)) else { return Ok(None) };
+        let lists = Lists::of(&told);
+        let mut writes = Vec::with_capacity(told.len());
+        for (at, member) in told.iter().enumerate() {
+            let concurrent = lists.concurrent(&told, at)?;
+            writes.push(Chapter { write: member.write(), from_batch: member.from_batch, concurrent });
+        }
+        Ok(Some(Story { writes, start }))
+    }
+}
+
+/// Places of writes in a story: per region those that are no repairs, ascending by place and by sequence number alike; and
+/// those of repairs, which come out of turn.
+struct Lists {
+    by_origin: SmallVec<[Arc<[usize]>; 4]>,
+    repairs: Vec<usize>,
+}
+
+impl Lists {
+    fn of(told: &[Member<'_>]) -> Self {
+        let regions = told.first().map_or(0, |member| member.regions.len());
+        let mut by_origin = vec![Vec::new(); regions];
+        let mut repairs = Vec::new();
+        for (at, member) in told.iter().enumerate() {
+            let repair = member.place.root.level > 0;
+            let list = if repair { &mut repairs } else { &mut by_origin[usize::from(member.place.origin)] };
+            list.push(at);
+        }
+        Self { by_origin: by_origin.into_iter().map(Arc::from).collect(), repairs }
+    }
+
+    /// The writes before the one at `at` that it is concurrent with: those it does not cover, since none of them covers it.
+    fn concurrent(&self, told: &[Member<'_>], at: usize) -> Result<Concurrent, Error> {
+        let (member, mut concurrent) = (&told[at], Concurrent::default());
+        if member.covers_all()? {
+            return Ok(concurrent);
+        }
+        let (place, seen) = (&member.place, &member.seen);
+        for list in &self.by_origin {
+            // What it covers of one region comes first in the list; what it wrote itself in the same transaction, last.
+            let before = list.partition_point(|other| *other < at);
+            let own = |other: &usize| {
+                (told[*other].place.origin, told[*other].place.sequence) == (place.origin, place.sequence)
+            };
+            let to = before - list[..before].iter().rev().take_while(|other| own(other)).count();
+            let from = list[..to].partition_point(|other| place.covers(seen, &told[*other].place));
+            concurrent.push(list, from, to);
+        }
+        let repairs = self.repairs.iter().take_while(|other| **other < at).copied();
+        let repairs: Arc<[usize]> =
+            repairs.filter(|other| !place.covers(seen, &told[*other].place)).collect();
+        concurrent.push(&repairs, 0, repairs.len());
+        Ok(concurrent)
     }
 }
 
 /// A write in a history, with the point from which the older ones go on.
 #[derive(Debug, Clone)]
-struct Member<'a> {
-    index: &'a Index,
-    node: &'a Node,
-    place: Standing,
+pub(crate) struct Member<'a> {
+    regions: &'a Regions,
+    pub(crate) place: Standing,
+    hlc: u64,
+    live: bool,
+    /// What its transaction had seen.
+    pub(crate) seen: Seen,
     from_batch: bool,
     /// Whether it covers all before it in its own chain.
     covers_chain: bool,
+    pub(crate) chain: Chain,
     older: Members<'a>,
-    /// Which of the two chains it is not in.
-    other: usize,
+}
+
+/// One of the chains that make up a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chain {
+    /// In memory: the index's, or the batch's.
+    Memory(usize),
+    /// In a run, by its place among those of the history.
+    Spilled(usize),
 }
 
 impl<'a> Member<'a> {
     fn write(&self) -> Write {
         let Standing { root, origin, sequence, index } = self.place;
-        let name = |origin| self.index.regions.name(origin);
-        let (origin, sequence) = (name(origin), Sequence(sequence));
-        let hlc = Hlc(self.index.transactions[self.node.transaction()].hlc);
+        let name = |origin| self.regions.name(origin);
         let repair = (root.level > 0).then(|| RepairPlace {
             root: WriteId {
                 hlc: Hlc(root.hlc),
@@ -168,63 +254,120 @@ impl<'a> Member<'a> {
             },
             level: root.level,
         });
-        Write { id: WriteId { hlc, origin, sequence, index }, live: self.node.is(LIVE), repair }
-    }
-
-    fn seen(&self) -> &'a [u64] {
-        self.index.seen(self.node)
+        let id = WriteId { hlc: Hlc(self.hlc), origin: name(origin), sequence: Sequence(sequence), index };
+        Write { id, live: self.live, repair }
     }
 
     /// Whether it covers every write before it.
-    fn covers_all(&self) -> bool {
-        self.covers_chain && self.older.chains[self.other].covered_by(self.seen(), &self.place)
+    fn covers_all(&self) -> Result<bool, Error> {
+        Ok(self.covers_chain && self.older.covered_by(&self.seen, &self.place, Some(self.chain))?)
     }
 
-    /// Which of `earlier`, sorted in fold order, it is concurrent with.
-    fn concurrent_among(&self, earlier: &[Member<'a>]) -> Vec<usize> {
-        if self.covers_all() {
-            return Vec::new();
-        }
-        (0..earlier.len()).filter(|at| self.is_concurrent(&earlier[*at])).collect()
+    /// As a record of a run that has all of the history's chains in it, from here down.
+    pub(crate) fn into_entry(self) -> Result<Entry, Error> {
+        let covers = self.covers_all()?;
+        let Self { place, hlc, live, seen, .. } = self;
+        Ok(Entry { place, hlc, live, covers, seen })
     }
 
     fn is_concurrent(&self, other: &Member<'a>) -> bool {
         !self.place.is(&other.place)
-            && !self.place.covers(self.seen(), &other.place)
-            && !other.place.covers(other.seen(), &self.place)
+            && !self.place.covers(&self.seen, &other.place)
+            && !other.place.covers(&other.seen, &self.place)
     }
 }
 
-/// Two chains merged in fold order, newest first: that of the index, and that of a batch. A write that is in both comes once.
+/// Chains merged in fold order, newest first: that of the index, that of a batch, and those in runs, which are nearly always
+/// none. A write that is in several comes once.
 #[derive(Debug, Clone)]
-struct Members<'a> {
-    chains: [Cursor<'a>; 2],
+pub(crate) struct Members<'a> {
+    pub(crate) chains: [Cursor<'a>; 2],
+    pub(crate) spilled: Vec<SpilledCursor<'a>>,
 }
 
-impl Members<'_> {
+impl<'a> Members<'a> {
     fn pending_is_over(&self) -> bool {
-        self.chains[1].at == NONE
+        let left = |cursor: &SpilledCursor<'_>| cursor.from_batch && cursor.head.is_some();
+        self.chains[1].at == NONE && !self.spilled.iter().any(left)
     }
-}
 
-impl<'a> Iterator for Members<'a> {
-    type Item = Member<'a>;
-
-    fn next(&mut self) -> Option<Member<'a>> {
-        let places = self.chains.map(|chain| chain.place());
-        let from = usize::from(places[1] > places[0]);
-        let (place, node) = (places[from]?, self.chains[from].node()?);
-        let mut from_batch = from == 1;
-        self.chains[from].at = node.older;
-        if places[0] == places[1]
-            && let Some(twin) = self.chains[1].node()
-        {
-            self.chains[1].at = twin.older;
-            from_batch = true;
+    /// Whether a writer at `place`, which had seen `seen`, had seen every write from here down in all chains but one.
+    pub(crate) fn covered_by(
+        &self,
+        seen: &[u64],
+        place: &Standing,
+        but: Option<Chain>,
+    ) -> Result<bool, Error> {
+        for (at, chain) in self.chains.iter().enumerate() {
+            if but != Some(Chain::Memory(at)) && !chain.covered_by(seen, place) {
+                return Ok(false);
+            }
         }
-        let index = self.chains[from].index;
-        let covers_chain = node.is(COVERS_ALL);
-        let older = self.clone();
-        Some(Member { index, node, place, from_batch, covers_chain, older, other: 1 - from })
+        for (at, cursor) in self.spilled.iter().enumerate() {
+            if but != Some(Chain::Spilled(at)) && !cursor.covered_by(seen, place)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next older write.
+    pub(crate) fn next(&mut self) -> Result<Option<Member<'a>>, Error> {
+        let places = self.chains.map(|chain| chain.place());
+        let in_memory = usize::from(places[1] > places[0]);
+        let (mut chain, mut newest) = (Chain::Memory(in_memory), places[in_memory]);
+        for (at, cursor) in self.spilled.iter().enumerate() {
+            let place = cursor.place();
+            if place > newest {
+                (chain, newest) = (Chain::Spilled(at), place);
+            }
+        }
+        let Some(place) = newest else { return Ok(None) };
+        let mut member = match chain {
+            Chain::Memory(at) => {
+                let Some(node) = self.chains[at].node() else { return Ok(None) };
+                let index = self.chains[at].index;
+                let transaction = &index.transactions[node.transaction()];
+                let seen = Seen::from_slice(index.transactions.seen(transaction));
+                let (live, covers_chain) = (node.is(LIVE), node.is(COVERS_ALL));
+                self.member(chain, place, transaction.hlc, live, covers_chain, seen)
+            }
+            Chain::Spilled(at) => {
+                let Some(head) = &self.spilled[at].head else { return Ok(None) };
+                let (hlc, live, covers_chain) = (head.hlc, head.live, head.covers);
+                let seen = head.seen.clone();
+                self.member(chain, place, hlc, live, covers_chain, seen)
+            }
+        };
+        for (at, other) in places.iter().enumerate() {
+            if *other == newest
+                && let Some(node) = self.chains[at].node()
+            {
+                member.from_batch |= at == 1;
+                self.chains[at].at = node.older;
+            }
+        }
+        for cursor in &mut self.spilled {
+            if cursor.place() == newest {
+                member.from_batch |= cursor.from_batch;
+                cursor.advance()?;
+            }
+        }
+        member.older = self.clone();
+        Ok(Some(member))
+    }
+
+    fn member(
+        &self,
+        chain: Chain,
+        place: Standing,
+        hlc: u64,
+        live: bool,
+        covers_chain: bool,
+        seen: Seen,
+    ) -> Member<'a> {
+        let regions = &self.chains[0].index.regions;
+        let older = Members { chains: self.chains, spilled: Vec::new() };
+        Member { regions, place, hlc, live, seen, from_batch: false, covers_chain, chain, older }
     }
 }

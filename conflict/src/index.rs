@@ -1,6 +1,7 @@
 //! The history index of a region: for every row with unstable writes, those writes in fold order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence};
@@ -9,6 +10,7 @@ use crate::history::{Cursor, History};
 use crate::node::{COVERS_ALL, LIVE, Node};
 use crate::regions::{Origin, Regions};
 use crate::slab::{NONE, Slab};
+use crate::spill::{Known, Runs, Spill, SpillLimits};
 use crate::stability::Stability;
 use crate::transactions::{Transaction, Transactions};
 use crate::write::{Root, Standing};
@@ -35,22 +37,33 @@ pub struct Index {
     pub(crate) ready: VecDeque<u32>,
     /// Per origin, everything up to here has been put into `ready`.
     pub(crate) queued: Vec<u64>,
-    /// Writes in histories.
+    /// Writes in histories, those in runs excepted.
     pub(crate) writes: usize,
+    pub(crate) spill: Spill,
     revision: u32,
 }
 
 /// How much an index holds.
+///
+/// Writes that may leave a history count until pruning has come by, which of runs may take a while; at rest, nothing counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Rows with a history.
+    /// Rows with a history. A row counts once for memory and once for each run that has writes of it.
     pub keys: usize,
     /// Writes in histories.
     pub writes: usize,
     /// Transactions remembered for them.
     pub transactions: usize,
-    /// Bytes of memory held, reserves included.
+    /// Bytes of memory held, reserves and what runs take of it included.
     pub bytes: usize,
+    /// Of these, what runs take: filters, signposts and blocks that were read.
+    pub bytes_for_runs: usize,
+    /// Runs on the disk.
+    pub runs: usize,
+    /// Writes in them.
+    pub writes_in_runs: u64,
+    /// Bytes they take on the disk.
+    pub disk_bytes: u64,
 }
 
 impl Index {
@@ -70,8 +83,17 @@ impl Index {
             ready: VecDeque::new(),
             queued: vec![0; count],
             writes: 0,
+            spill: Spill::none(count),
             revision: 0,
         }
+    }
+
+    /// The index with a place for what outgrows memory; without one, it stays in memory, whatever it needs.
+    pub fn spilling(mut self, runs: Arc<dyn Runs>, limits: SpillLimits) -> Self {
+        self.spill.runs = Some(runs);
+        self.spill.limits = limits;
+        self.spill.next_at = limits.bytes;
+        self
     }
 
     /// An empty index for the same mesh.
@@ -100,6 +122,23 @@ impl Index {
         self.insert_seen(origin, sequence.0, hlc.0, &seen, &roots, writes)
     }
 
+    /// Adds further writes of a transaction that [`Index::insert`] has just found new: on tables that its origin had
+    /// suspended, of which it had seen less, as `context` says.
+    pub fn insert_also(
+        &mut self,
+        origin: RegionName,
+        sequence: Sequence,
+        hlc: Hlc,
+        context: &Context,
+        repairs: &[RepairPlace],
+        writes: impl IntoIterator<Item = (KeyHash, u32, bool)>,
+    ) -> Result<(), Error> {
+        let origin = self.regions.origin(origin)?;
+        let seen = self.regions.seen(origin, context)?;
+        let roots = Root::all(&self.regions, repairs)?;
+        self.insert_new(origin, sequence.0, hlc.0, &seen, &roots, writes)
+    }
+
     pub(crate) fn insert_seen(
         &mut self,
         origin: Origin,
@@ -109,21 +148,43 @@ impl Index {
         roots: &[Root],
         writes: impl IntoIterator<Item = (KeyHash, u32, bool)>,
     ) -> Result<bool, Error> {
-        if self.transactions.knows(origin, sequence) {
+        if self.knows(origin, sequence) {
             return Ok(false);
         }
+        self.insert_new(origin, sequence, hlc, seen, roots, writes)?;
+        Ok(true)
+    }
+
+    /// [`Index::insert_seen`] of a transaction, or a part of one, that is new.
+    pub(crate) fn insert_new(
+        &mut self,
+        origin: Origin,
+        sequence: u64,
+        hlc: u64,
+        seen: &[u64],
+        roots: &[Root],
+        writes: impl IntoIterator<Item = (KeyHash, u32, bool)>,
+    ) -> Result<(), Error> {
+        self.spill.check()?;
         let mut writes = writes.into_iter().peekable();
         if writes.peek().is_none() {
-            return Ok(true);
+            return Ok(());
         }
         let transaction = self.begin(origin, sequence, hlc, seen, roots)?;
         for (key, index, live) in writes {
             self.add(transaction, key, index, live)?;
+            self.relieve(Some(transaction))?;
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Registers a transaction that [`Transactions::knows`] nothing of; its writes follow by [`Index::add`].
+    /// Whether the transaction is held, or was held and has become dispensable.
+    fn knows(&self, origin: Origin, sequence: u64) -> bool {
+        self.transactions.knows(origin, sequence)
+            || self.spill.known[usize::from(origin)].contains(sequence)
+    }
+
+    /// Registers a transaction that is not known; its writes follow by [`Index::add`].
     pub(crate) fn begin(
         &mut self,
         origin: Origin,
@@ -199,8 +260,7 @@ impl Index {
     /// Links a node into the ring of its history, between its neighbours.
     fn link(&mut self, number: u32, newest: u32, newer: u32, older: u32) {
         let key = self.nodes[number].key();
-        self.revision = self.revision.wrapping_add(1).max(1);
-        let revision = self.revision;
+        let revision = self.next_revision();
         let head = if newer == NONE { number } else { newest };
         let oldest = match (newest, older) {
             (NONE, _) | (_, NONE) => number,
@@ -221,6 +281,22 @@ impl Index {
             self.keys.insert_unique(hash(key), slot, |slot| hash(nodes[slot.newest].key()));
         } else if let Some(slot) = self.keys.find_mut(hash(key), |slot| slot.newest == newest) {
             *slot = Slot { newest: head, revision };
+        }
+    }
+
+    pub(crate) fn next_revision(&mut self) -> u32 {
+        self.revision = self.revision.wrapping_add(1).max(1);
+        self.revision
+    }
+
+    /// Another number after each write that joined the history of `key`; 0 if it has none.
+    ///
+    /// Of a history that only runs hold, it is not known when a write joined last: it was before the last move to a run.
+    pub(crate) fn revision(&self, key: KeyHash) -> Result<u32, Error> {
+        match self.slot(key) {
+            Some(slot) => Ok(slot.revision),
+            None if self.is_spilled(key)? => Ok(self.spill.revision),
+            None => Ok(0),
         }
     }
 
@@ -256,13 +332,14 @@ impl Index {
     }
 
     /// The newest write of `key`, if it has unstable ones.
-    pub fn newest(&self, key: KeyHash) -> Option<Write> {
-        History::of(self.chain(key), None).newest().map(|(write, _)| write)
+    pub fn newest(&self, key: KeyHash) -> Result<Option<Write>, Error> {
+        let newest = History::of(self, None, key)?.newest()?;
+        Ok(newest.map(|(write, _)| write))
     }
 
     /// The history of `key`, without any batch's writes; `None` if it has no unstable write.
-    pub fn story(&self, key: KeyHash) -> Option<Story> {
-        History::of(self.chain(key), None).story()
+    pub fn story(&self, key: KeyHash) -> Result<Option<Story>, Error> {
+        History::of(self, None, key)?.story()
     }
 
     /// An empty batch: writes that are being applied and have not committed yet.
@@ -300,12 +377,30 @@ impl Index {
     /// How much is held.
     pub fn stats(&self) -> Stats {
         let queues = (self.ready.capacity() * size_of::<u32>()) + self.queued.len() * size_of::<u64>();
+        let memory = self.keys.allocation_size() + self.nodes.bytes() + self.transactions.bytes() + queues;
+        let parts = &self.spill.parts;
+        let (keys, writes_in_runs) =
+            parts.iter().fold((0, 0), |(keys, writes), part| (keys + part.keys, writes + part.writes));
+        let known: usize = self.spill.known.iter().map(Known::len).sum();
+        let bytes_for_runs = self.spill.bytes();
         Stats {
-            keys: self.keys.len(),
-            writes: self.writes,
-            transactions: self.transactions.len(),
-            bytes: self.keys.allocation_size() + self.nodes.bytes() + self.transactions.bytes() + queues,
+            keys: self.keys.len() + keys as usize,
+            writes: self.writes + writes_in_runs as usize,
+            transactions: self.transactions.len() + known,
+            bytes: memory + bytes_for_runs,
+            bytes_for_runs,
+            runs: parts.len(),
+            writes_in_runs,
+            disk_bytes: parts.iter().map(|part| part.run.disk_bytes()).sum(),
         }
+    }
+
+    /// Bytes that what is held in memory may need at most, growing tables included.
+    pub(crate) fn bytes_needed(&self) -> usize {
+        // A table is at its loosest right after it has grown: one more than 7/16 full, with one byte of control each.
+        let key = (size_of::<Slot>() + 1) * 16 / 7 + 1;
+        let node = size_of::<Node>() + 2 * size_of::<u32>();
+        self.keys.len() * key + self.nodes.len() * node + self.transactions.bytes_needed()
     }
 }
 
@@ -362,7 +457,7 @@ mod tests {
         for region in 0..3 {
             index.stability.observe(region, &[12_500; 3], 12_500);
         }
-        while index.prune(1_000).more {}
+        while index.prune(1_000).unwrap().more {}
         assert_eq!((index.nodes.len(), index.transactions.len(), index.keys.len()), (0, 0, 0));
         assert!(index.stats().bytes < full / 20, "{} of {full}", index.stats().bytes);
     }
@@ -378,7 +473,7 @@ mod tests {
         for region in 0..3 {
             index.stability.observe(region, &[2; 3], 2);
         }
-        while index.prune(1).more {}
+        while index.prune(1).unwrap().more {}
         assert_eq!((index.writes, index.nodes.len(), index.transactions.len()), (0, 0, 0));
     }
 }

@@ -1,12 +1,15 @@
 //! Forgetting writes that nothing still to come can be concurrent with.
 
-use smallvec::SmallVec;
+use transaction::KeyHash;
 
+use crate::Error;
 use crate::index::{Index, hash};
 use crate::node::{SPENT, WALKED};
-use crate::regions::{OWN_ORDER, Origin};
+use crate::regions::Origin;
 use crate::slab::NONE;
+use crate::suffix::Suffix;
 use crate::transactions::Transaction;
+use crate::write::Standing;
 
 /// What one call of [`Index::prune`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,7 +20,8 @@ pub struct Pruned {
     pub writes: usize,
     /// Transactions forgotten.
     pub transactions: usize,
-    /// Whether stable transactions are left to look at; if not, only new stability makes a further call worth while.
+    /// Whether stable transactions, or runs that are due, are left to look at; if not, only new stability makes a further call
+    /// worth while.
     pub more: bool,
 }
 
@@ -27,7 +31,9 @@ impl Index {
     /// A write goes only as part of a prefix in fold order, and only when it and every write concurrent with it are
     /// stable. Every history is looked at when one of its writes becomes stable, since nothing else
     /// can let a prefix go; so no call ever sweeps the whole index.
-    pub fn prune(&mut self, keys_max: usize) -> Pruned {
+    /// Histories that are in part in runs are looked at when these are written anew, which waits until enough of them may go.
+    pub fn prune(&mut self, keys_max: usize) -> Result<Pruned, Error> {
+        self.spill.check()?;
         self.queue_stable();
         let mut done = Pruned::default();
         while done.keys < keys_max
@@ -46,15 +52,25 @@ impl Index {
                 continue;
             }
             node.mark(WALKED);
+            let key = node.key();
             done.keys += 1;
-            done.writes += self.prune_history(first);
+            done.writes += self.prune_history(key).inspect_err(|error| self.spill.fail(error))?;
+        }
+        if done.keys < keys_max {
+            self.rewrite(keys_max, true, &mut done)?;
+            if self.spill.rewrite.is_none() {
+                self.wait();
+            }
+        } else {
+            done.more |= !self.spill.parts.is_empty();
         }
         for origin in 0..self.regions.len() {
             done.transactions += self.transactions.drop_spent(origin as Origin);
         }
+        self.settle_known();
         self.shrink();
-        done.more = !self.ready.is_empty();
-        done
+        done.more |= !self.ready.is_empty();
+        Ok(done)
     }
 
     /// Queues the transactions that have become stable since the last call.
@@ -68,29 +84,43 @@ impl Index {
         }
     }
 
-    /// Drops what may go from the history that `member` is in; returns how many writes.
-    fn prune_history(&mut self, member: u32) -> usize {
-        let key = self.nodes[member].key();
-        let Some(slot) = self.slot(key) else { return 0 };
+    /// Drops what may go from the history of `key`, unless runs hold a part of it; returns how many writes.
+    pub(crate) fn prune_history(&mut self, key: KeyHash) -> Result<usize, Error> {
+        let Some(slot) = self.slot(key) else { return Ok(0) };
+        if self.meet(key)? {
+            return Ok(0);
+        }
         let oldest = self.nodes[slot.newest].newer;
         if !self.stands(oldest) {
-            return 0;
+            return Ok(0);
         }
-        let cut = self.oldest_to_stay(slot.newest);
-        if cut == oldest {
-            return 0;
+        let (cut, _) = self.suffix(slot.newest);
+        Ok(if cut == oldest { 0 } else { self.cut(key, slot.newest, cut) })
+    }
+
+    /// Drops from the memory's part of a history what stands before `cut`, or all of it; returns how many writes.
+    pub(crate) fn drop_before(&mut self, key: KeyHash, cut: Option<Standing>) -> usize {
+        let newest = self.slot(key).map_or(NONE, |slot| slot.newest);
+        let (mut oldest, mut at) = (NONE, newest);
+        while at != NONE && cut.is_some_and(|cut| self.place(&self.nodes[at]) >= cut) {
+            (oldest, at) = (at, self.nodes[at].older);
         }
-        let mut going = slot.newest;
-        if cut == NONE {
+        if at == NONE { 0 } else { self.cut(key, newest, oldest) }
+    }
+
+    /// Drops the writes of a history that are older than `oldest`, or all if that is `NONE`; returns how many.
+    fn cut(&mut self, key: KeyHash, newest: u32, oldest: u32) -> usize {
+        let mut going = newest;
+        if oldest == NONE {
             let nodes = &self.nodes;
             let found = self.keys.find_entry(hash(key), |other| nodes[other.newest].key() == key);
             if let Ok(entry) = found {
                 entry.remove();
             }
         } else {
-            going = self.nodes[cut].older;
-            self.nodes[cut].older = NONE;
-            self.nodes[slot.newest].newer = cut;
+            going = self.nodes[oldest].older;
+            self.nodes[oldest].older = NONE;
+            self.nodes[newest].newer = oldest;
         }
         let mut count = 0;
         while going != NONE {
@@ -115,36 +145,24 @@ impl Index {
         sequence <= self.stability.stable(origin)
     }
 
-    /// The oldest write that has to stay, or `NONE`: the longest prefix of stable writes ends before it such that every write
-    /// from there on covers all of the prefix.
-    ///
-    /// One pass from the newest down. `staying` holds, per origin, what all writes that stay are known to cover; `passed`
-    /// the same of the writes passed since, which join them as soon as an older one has to stay.
-    fn oldest_to_stay(&self, newest: u32) -> u32 {
-        let none: SmallVec<[u64; 6]> = SmallVec::from_elem(u64::MAX, self.regions.len());
-        let (mut staying, mut passed) = (none.clone(), none.clone());
+    /// The oldest write that has to stay, or `NONE`, and the suffix that begins there.
+    pub(crate) fn suffix(&self, newest: u32) -> (u32, Suffix) {
+        let mut suffix = Suffix::new(self.regions.len());
         let (mut cut, mut at) = (NONE, newest);
         while at != NONE {
             let node = &self.nodes[at];
             let transaction = &self.transactions[node.transaction()];
-            for (covered, seen) in passed.iter_mut().zip(self.transactions.seen(transaction)) {
-                let seen = if *seen == OWN_ORDER { transaction.sequence.saturating_sub(1) } else { *seen };
-                *covered = seen.min(*covered);
-            }
-            if !self.stands(at) || transaction.sequence > staying[usize::from(transaction.origin)] {
-                for (covered, passed) in staying.iter_mut().zip(&mut passed) {
-                    *covered = (*covered).min(*passed);
-                    *passed = u64::MAX;
-                }
+            let seen = self.transactions.seen(transaction);
+            if suffix.pass(transaction.origin, transaction.sequence, seen, self.stands(at)) {
                 cut = at;
             }
             at = node.older;
         }
-        cut
+        (cut, suffix)
     }
 
     /// Gives memory back after a flood has drained.
-    fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         let nodes = &self.nodes;
         if self.keys.capacity() > 1024 && self.keys.len() < self.keys.capacity() / 8 {
             self.keys.shrink_to(self.keys.len() * 2, |slot| hash(nodes[slot.newest].key()));

@@ -27,6 +27,8 @@ pub(crate) struct Transaction {
     pub(crate) visited: bool,
     /// Its writes are repairs, whose places are in [`Transactions`].
     pub(crate) repairs: bool,
+    /// Its writes are being moved to a run.
+    pub(crate) leaving: bool,
 }
 
 /// A context, shared by the transactions of an origin that follow each other with nothing applied in between.
@@ -43,6 +45,8 @@ pub(crate) struct Transactions {
     contexts: Slab<Shared>,
     /// Places of repairs, per transaction that has some, by index of the row change. Most have none.
     roots: HashMap<u32, Box<[Root]>>,
+    /// How many places they are in all.
+    roots_held: usize,
     queues: Vec<Queue>,
 }
 
@@ -61,6 +65,7 @@ impl Transactions {
             all: Slab::new(1 << TRANSACTION_BITS),
             contexts: Slab::new(NONE),
             roots: HashMap::new(),
+            roots_held: 0,
             queues,
         }
     }
@@ -87,13 +92,15 @@ impl Transactions {
     ) -> Result<u32, Error> {
         let context = self.context(origin, seen)?;
         let repairs = !roots.is_empty();
+        let (first, left, visited, leaving) = (NONE, 0, false, false);
         let transaction =
-            Transaction { hlc, sequence, context, first: NONE, left: 0, origin, visited: false, repairs };
+            Transaction { hlc, sequence, context, first, left, origin, visited, repairs, leaving };
         let number = self
             .all
             .insert(transaction)
             .ok_or(Error::Full { what: "transactions", count: self.all.len() })?;
         if repairs {
+            self.roots_held += roots.len();
             self.roots.insert(number, roots.into());
         }
         let queue = &mut self.queues[usize::from(origin)].order;
@@ -158,25 +165,94 @@ impl Transactions {
             let queue = &mut self.queues[usize::from(origin)];
             queue.order.pop_front();
             queue.gone = queue.gone.max(sequence);
-            self.all.remove(number);
-            if repairs {
-                self.roots.remove(&number);
-            }
-            let shared = &mut self.contexts[context];
-            shared.users -= 1;
-            if shared.users == 0 {
-                shared.seen = Box::default();
-                self.contexts.remove(context);
-            }
+            self.release(number, context, repairs);
             dropped += 1;
         }
         if dropped > 0 {
-            let order = &mut self.queues[usize::from(origin)].order;
-            if order.capacity() > 1024 && order.len() < order.capacity() / 8 {
-                order.shrink_to(order.len() * 2);
-            }
+            self.shrink(origin);
         }
         dropped
+    }
+
+    /// Drops those of `origin` that are leaving, wherever they stand; hands out their sequence numbers.
+    pub(crate) fn drop_leaving(&mut self, origin: Origin, mut gone: impl FnMut(u64)) {
+        let mut order = std::mem::take(&mut self.queues[usize::from(origin)].order);
+        order.retain(|number| {
+            let Transaction { sequence, context, repairs, leaving, .. } = self.all[*number];
+            if leaving {
+                gone(sequence);
+                self.release(*number, context, repairs);
+            }
+            !leaving
+        });
+        self.queues[usize::from(origin)].order = order;
+        self.shrink(origin);
+    }
+
+    /// Those of `origin` that were leaving stay.
+    pub(crate) fn stay(&mut self, origin: Origin) {
+        for number in &self.queues[usize::from(origin)].order {
+            self.all[*number].leaving = false;
+        }
+    }
+
+    /// A transaction that is leaving stays, without the writes it had.
+    pub(crate) fn begin_anew(&mut self, number: u32) {
+        let transaction = &mut self.all[number];
+        if transaction.leaving {
+            (transaction.first, transaction.left, transaction.leaving) = (NONE, 0, false);
+        }
+    }
+
+    fn release(&mut self, number: u32, context: u32, repairs: bool) {
+        self.all.remove(number);
+        if repairs && let Some(roots) = self.roots.remove(&number) {
+            self.roots_held -= roots.len();
+        }
+        let shared = &mut self.contexts[context];
+        shared.users -= 1;
+        if shared.users == 0 {
+            shared.seen = Box::default();
+            self.contexts.remove(context);
+        }
+    }
+
+    fn shrink(&mut self, origin: Origin) {
+        let order = &mut self.queues[usize::from(origin)].order;
+        if order.capacity() > 1024 && order.len() < order.capacity() / 8 {
+            order.shrink_to(order.len() * 2);
+        }
+    }
+
+    /// The lowest sequence number of `origin` that is held; `u64::MAX` if none is.
+    pub(crate) fn first_held(&self, origin: Origin) -> u64 {
+        let first = self.queues[usize::from(origin)].order.front();
+        first.map_or(u64::MAX, |number| self.all[*number].sequence)
+    }
+
+    /// Everything up to `sequence` was held: none of it is new if it comes again.
+    pub(crate) fn raise_gone(&mut self, origin: Origin, sequence: u64) {
+        let gone = &mut self.queues[usize::from(origin)].gone;
+        *gone = (*gone).max(sequence);
+    }
+
+    /// The highest sequence number up to which none is new if it comes again.
+    pub(crate) fn gone(&self, origin: Origin) -> u64 {
+        self.queues[usize::from(origin)].gone
+    }
+
+    /// Numbers of the transactions of `origin`, ascending by sequence number.
+    pub(crate) fn numbers(&self, origin: Origin) -> impl Iterator<Item = u32> + '_ {
+        self.queues[usize::from(origin)].order.iter().copied()
+    }
+
+    /// Bytes that as many transactions may need at most, used and unused ones of growing tables included.
+    pub(crate) fn bytes_needed(&self) -> usize {
+        // A queue doubles; so does the list of free numbers of a slab.
+        let each = size_of::<Transaction>() + 2 * size_of::<u32>() + 2 * size_of::<u32>();
+        let context =
+            size_of::<Shared>() + self.queues.len() * size_of::<u64>() + 16 + 2 * size_of::<u32>();
+        self.all.len() * each + self.contexts.len() * context + self.roots_held * 2 * size_of::<Root>()
     }
 
     /// Bytes of memory held.

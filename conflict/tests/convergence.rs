@@ -5,6 +5,7 @@ mod simulation;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use conflict::SpillLimits;
 use simulation::{Counts, Habit, Kind, Mistake, Outcome, Rule, Schedule, play};
 
 /// Plays `count` schedules with every rule and 2 to 5 regions in turn; returns the totals.
@@ -35,6 +36,7 @@ const PLAIN: Schedule = Schedule {
     restarts: false,
     retention: false,
     mistake: None,
+    spill: None,
 };
 
 #[test]
@@ -46,18 +48,19 @@ fn regions_converge_whatever_the_order_of_arrival() {
 
 #[test]
 fn regions_converge_with_unique_keys_which_are_never_violated() {
-    let total = sweep(3_000, Schedule { habit: Habit::Unique, ..PLAIN });
+    let total = sweep(2_500, Schedule { habit: Habit::Unique, ..PLAIN });
     assert!(total.repairs > 5_000, "{total:?}");
 }
 
 #[test]
 fn a_restart_that_reads_whole_logs_changes_no_resolution() {
-    sweep(1_000, Schedule { restarts: true, habit: Habit::Unique, ..PLAIN });
+    let total = sweep(1_000, Schedule { restarts: true, habit: Habit::Unique, ..PLAIN });
+    assert!(total.spared > 50, "{total:?}");
 }
 
 #[test]
 fn a_restart_that_reads_what_the_floor_kept_changes_no_resolution() {
-    let total = sweep(3_000, Schedule { restarts: true, retention: true, habit: Habit::Unique, ..PLAIN });
+    let total = sweep(2_500, Schedule { restarts: true, retention: true, habit: Habit::Unique, ..PLAIN });
     assert!(total.deleted > 3_000 && total.repairs > 5_000, "{total:?}");
 }
 
@@ -70,6 +73,27 @@ fn no_increment_is_lost_or_doubled_and_no_extreme_and_no_member_of_a_set() {
         total.add(&play_or_say(Schedule { seed, regions, restarts, retention: restarts, ..calm }).counts);
     }
     assert!(total.merged > 2_000 && total.refused == 0, "{total:?}");
+}
+
+/// Memory for next to nothing, and runs that are merged up to a handful of writes.
+const TIGHT: SpillLimits = SpillLimits { bytes: 0, run_writes_max: 30, eager: true };
+
+#[test]
+fn an_index_that_spills_answers_keeps_and_forgets_as_one_that_has_memory_for_everything() {
+    let template = Schedule { restarts: true, retention: true, habit: Habit::Unique, ..PLAIN };
+    let total = sweep(600, Schedule { spill: Some(TIGHT), ..template });
+    assert!(total.runs > 10_000 && total.pruned > 10_000 && total.deleted > 500, "{total:?}");
+    let half = SpillLimits { bytes: 4_000, ..TIGHT };
+    let total = sweep(600, Schedule { spill: Some(half), ..template });
+    assert!(total.runs > 1_000, "{total:?}");
+}
+
+#[test]
+fn an_index_that_waits_before_it_writes_runs_anew_gives_the_same_answers() {
+    let lazy = SpillLimits { eager: false, ..TIGHT };
+    let template = Schedule { restarts: true, retention: true, habit: Habit::Unique, ..PLAIN };
+    let total = sweep(600, Schedule { spill: Some(lazy), ..template });
+    assert!(total.runs > 10_000 && total.pruned > 10_000 && total.deleted > 500, "{total:?}");
 }
 
 /// How many of `count` schedules end with unequal rows.
@@ -137,6 +161,7 @@ fn soaked(seed: u64) -> Schedule {
         restarts,
         retention: restarts && dice(13) % 2 == 0,
         mistake: None,
+        spill: [None, Some(TIGHT), Some(SpillLimits { eager: false, ..TIGHT })][dice(17) % 3],
     }
 }
 

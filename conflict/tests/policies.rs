@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conflict::{
-    Columns, Deletes, FoldError, Halt, Image, Images, Index, LastWriterWins, NoImages, Outcome, Policy,
-    RegionOwned, fold,
+    Chapter, Columns, Concurrent, Deletes, FoldError, Halt, Image, Images, Index, LastWriterWins, NoImages,
+    Outcome, Policy, RegionOwned, Story, Write, fold,
 };
 use transaction::binlog::{Column, ColumnType, TableMap, Value, row_values};
 use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence, WriteId};
@@ -159,7 +159,7 @@ fn end(policy: &dyn Policy, writes: &[W]) -> End {
         for at in order {
             insert(&mut index, &writes[*at]);
         }
-        let story = index.story(KEY).unwrap();
+        let story = index.story(KEY).unwrap().unwrap();
         let held = Held(writes);
         let images: &dyn Images = if policy.reads_images() { &held } else { &NoImages };
         let after = |at: usize| held.after(&story.writes[at].write.id).map(text);
@@ -515,7 +515,7 @@ fn a_missing_image_is_an_error_that_names_the_write() {
     let writes = [w("eu", 1, 100, "", "", "a=1"), w("us", 4, 101, "", "", "a=2")];
     let mut index = Index::new(&["ap", "eu", "us"].map(region), region("eu")).unwrap();
     writes.iter().for_each(|w| insert(&mut index, w));
-    let story = index.story(KEY).unwrap();
+    let story = index.story(KEY).unwrap().unwrap();
     let error = fold(&columns(), &story, &NoImages).unwrap_err();
     assert_eq!(error, FoldError::NoImage { write: writes[1].id, which: "after" });
     assert!(error.to_string().contains("transaction 4 of us"), "{error}");
@@ -549,4 +549,20 @@ fn a_policy_that_does_not_fit_a_table_says_which_column_and_why() {
     assert_eq!(RegionOwned::Fixed(region("eu")).check(&stock()), Ok(()));
     assert!(said(&RegionOwned::Column("home".into())).contains("\"home\""));
     assert!(said(&RegionOwned::Column("n".into())).contains("neither a text nor an ENUM"));
+}
+
+#[test]
+fn a_write_without_rivals_is_taken_as_it_is_wherever_a_story_says_that_it_begins() {
+    let writes = [w("eu", 1, 100, "", "", "a=1"), w("us", 1, 101, "eu:1", "a=1", "a=2")];
+    let chapter = |w: &W| Chapter {
+        write: Write { id: w.id, live: w.after.is_some(), repair: None },
+        from_batch: false,
+        concurrent: Concurrent::default(),
+    };
+    let story = Story { writes: writes.iter().map(chapter).collect(), start: 0 };
+    for policy in [&Halt as &dyn Policy, &RegionOwned::Fixed(region("eu")), &columns()] {
+        assert_eq!(fold(policy, &story, &Held(&writes)).unwrap(), Outcome::As(1));
+    }
+    let empty = Story { writes: Vec::new(), start: 0 };
+    assert_eq!(fold(&LastWriterWins, &empty, &NoImages), Err(FoldError::Empty));
 }

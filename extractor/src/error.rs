@@ -137,12 +137,14 @@ pub enum ExtractError {
         /// Where.
         place: Place,
     },
-    /// A row of `concord.repair` that no lane writes.
+    /// A row of `concord.repair` or `concord.suspension` that no lane writes.
     #[error(
-        "row of concord.repair in transaction {gtid} at binlog {place}: {what}. Only Concord may write to schema concord; \
+        "row of concord.{table} in transaction {gtid} at binlog {place}: {what}. Only Concord may write to schema concord; \
          re-seed this region, and report this if nobody else did"
     )]
     Repair {
+        /// Which table.
+        table: &'static str,
         /// What is wrong with it.
         what: &'static str,
         /// The transaction.

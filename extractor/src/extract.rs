@@ -190,6 +190,7 @@ impl<S: Sink> Extractor<S> {
         let stamper = &self.resume.stamper;
         let body = Body::Position(PositionBody {
             context: stamper.context.clone(),
+            suspended: stamper.suspended.clone(),
             last_sequence: stamper.last_sequence,
             wall_us,
             executed: self.resume.executed.to_string(),

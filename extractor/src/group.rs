@@ -9,6 +9,7 @@ use crate::error::{ExtractError, Place};
 use crate::marker::{self, Marker};
 use crate::repair::{self, Repairs};
 use crate::stamp::{Stamp, Stamper};
+use crate::suspension::{self, Suspensions};
 
 /// A transaction group that is being read.
 pub(crate) struct Group {
@@ -23,6 +24,8 @@ pub(crate) struct Group {
     pub(crate) rows: u64,
     /// Of applied work, what Concord changed of itself.
     pub(crate) repairs: Repairs,
+    /// What it changes of the suspended tables.
+    pub(crate) suspensions: Suspensions,
     pub(crate) own_rows: bool,
     /// A BEGIN has come: only a COMMIT or its like ends it.
     pub(crate) begun: bool,
@@ -57,6 +60,7 @@ impl Group {
             markers: Vec::new(),
             rows: 0,
             repairs: Repairs::default(),
+            suspensions: Suspensions::default(),
             own_rows: false,
             begun: false,
             stamp: None,
@@ -137,6 +141,7 @@ impl Reading<'_> {
                     self.note_markers(group, &rows, &table)
                 }
                 (repair::TABLE, _) => self.note_repairs(group, &rows, &table),
+                (suspension::TABLE, _) => self.note_suspensions(group, &rows, &table),
                 // Concord's own book-keeping.
                 _ => Ok(()),
             };
@@ -184,7 +189,12 @@ impl Reading<'_> {
         table: &TableMap,
     ) -> Result<(), ExtractError> {
         let gtid = group.gtid.to_string();
-        let refuse = |what| ExtractError::Repair { what, gtid: gtid.clone(), place: self.place.clone() };
+        let refuse = |what| ExtractError::Repair {
+            table: repair::TABLE,
+            what,
+            gtid: gtid.clone(),
+            place: self.place.clone(),
+        };
         match rows.kind {
             _ if group.kind != GroupKind::Applied => Err(refuse("no marker comes before it")),
             RowsKind::Update => Err(refuse("it was changed in place")),
@@ -200,6 +210,29 @@ impl Reading<'_> {
                 Ok(())
             }
         }
+    }
+
+    fn note_suspensions(
+        &self,
+        group: &mut Group,
+        rows: &RowsEvent<'_>,
+        table: &TableMap,
+    ) -> Result<(), ExtractError> {
+        let gtid = group.gtid.to_string();
+        let refuse = |what| ExtractError::Repair {
+            table: suspension::TABLE,
+            what,
+            gtid: gtid.clone(),
+            place: self.place.clone(),
+        };
+        if group.kind != GroupKind::Applied {
+            return Err(refuse("no marker comes before it"));
+        }
+        for change in rows.changes(table) {
+            let change = change.map_err(|source| group.error(self.place, source))?;
+            group.suspensions.push(table, &change).map_err(refuse)?;
+        }
+        Ok(())
     }
 
     fn classify_statement(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {

@@ -24,6 +24,7 @@ mod marker;
 mod repair;
 pub mod replica;
 mod stamp;
+mod suspension;
 
 pub use error::{ExtractError, Place};
 pub use extract::{Extractor, Limits, Progress, Resume, Sink};

@@ -1,12 +1,14 @@
 //! Sequence number, HLC and context of each local transaction: a fold over the binlog in commit order.
 
-use transaction::{Context, Hlc, RegionName, Sequence};
+use transaction::{Context, Hlc, RegionName, Sequence, Suspended};
 
 /// The state of the fold. Reading the same binlog from the same state gives the same stamps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stamper {
     /// Transactions of other origins that committed here so far.
     pub context: Context,
+    /// Tables of which not all of that was applied.
+    pub suspended: Suspended,
     /// The newest stamp seen, those carried by markers included.
     pub last_hlc: Hlc,
     /// The last local transaction or repair.
@@ -22,6 +24,8 @@ pub struct Stamp {
     pub hlc: Hlc,
     /// What it had before it.
     pub context: Context,
+    /// Tables of which it had not all of that.
+    pub suspended: Suspended,
 }
 
 impl Stamper {
@@ -32,7 +36,12 @@ impl Stamper {
     pub fn local(&mut self, commit_us: u64) -> Stamp {
         self.last_hlc = self.last_hlc.tick(commit_us);
         self.last_sequence = self.last_sequence.next();
-        Stamp { sequence: self.last_sequence, hlc: self.last_hlc, context: self.context.clone() }
+        Stamp {
+            sequence: self.last_sequence,
+            hlc: self.last_hlc,
+            context: self.context.clone(),
+            suspended: self.suspended.clone(),
+        }
     }
 
     /// Takes note of applied work: up to `sequence` of `origin` is committed here now.
@@ -50,7 +59,12 @@ mod tests {
     #[test]
     fn a_local_transaction_is_stamped_after_all_applied_before_it() {
         let us = RegionName::new("us").unwrap();
-        let mut stamper = Stamper { context: Context::new(), last_hlc: Hlc(0), last_sequence: Sequence(0) };
+        let mut stamper = Stamper {
+            context: Context::new(),
+            suspended: Suspended::default(),
+            last_hlc: Hlc(0),
+            last_sequence: Sequence(0),
+        };
         let first = stamper.local(100);
         stamper.applied(us, Sequence(7), Hlc(5_000));
         let second = stamper.local(200);

@@ -100,7 +100,8 @@ async fn a_conflict_is_listed_explained_counted_and_decided_otherwise() {
         assert!(shown.contains(part), "{part}\n{shown}");
     }
     let answer = mesh.region("eu").unwrap().concord.get(&format!("/v1/conflicts/{id}")).await.unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), first);
+    let answer: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!((text(&answer, "/id"), answer.pointer("/incoming/after")), (id.as_str(), None));
     let metrics = mesh.region("eu").unwrap().concord.get("/metrics").await.unwrap().body;
     assert!(metrics.contains(
         "concord_conflicts_found_total{region=\"eu\",origin=\"us\",table=\"s.t\",kind=\"update-update\","
@@ -173,6 +174,39 @@ async fn values_of_every_type_are_compared_and_written_back_exactly() {
     let (printed, done) = overridden(&mut mesh, "us", &id, &["--with", "existing"]);
     assert!(!done && printed.contains("has changed since"), "{printed}");
     mesh.expect_equal(&["s.wide"], BOUND).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_lost_a_unique_value_is_brought_back_with_another() {
+    let schema = "CREATE DATABASE s;\nCREATE TABLE s.mail (id INT PRIMARY KEY, email VARCHAR(20), UNIQUE KEY uq_email (email));";
+    let mut mesh = MeshPlan::of(&["eu", "us"]).schema(schema).start().await.unwrap();
+    for region in &mesh.regions {
+        region.concord.say(&["pause"]).unwrap();
+    }
+    mesh.root("eu").await.unwrap().run("INSERT INTO s.mail VALUES (1, 'a@x')").await.unwrap();
+    mesh.root("us").await.unwrap().run("INSERT INTO s.mail VALUES (2, 'a@x')").await.unwrap();
+    for region in &mesh.regions {
+        region.concord.say(&["resume"]).unwrap();
+    }
+    mesh.expect_equal(&["s.mail"], BOUND).await.unwrap();
+    let left = mesh.root("us").await.unwrap().rows("SELECT id, email FROM s.mail").await.unwrap();
+    assert_eq!(left, [["2", "a@x"]], "the newer one");
+
+    let found = journal(&mut mesh, "us", &["--kind", "unique"]);
+    assert_eq!((found.len(), text(&found[0], "/key/id")), (1, "1"), "{found:?}");
+    assert!(text(&found[0], "/policy").contains("uq_email"), "{found:?}");
+    let id = text(&found[0], "/id").to_owned();
+    let shown = mesh.region("us").unwrap().concord.say(&["conflicts", "show", &id]).unwrap();
+    assert!(shown.contains("afterwards, id = 1: no row"), "{shown}");
+    let (printed, done) = overridden(&mut mesh, "us", &id, &["--with", "existing"]);
+    assert!(!done && printed.contains("another row"), "that one stays anyway: {printed}");
+    let (printed, done) = overridden(&mut mesh, "us", &id, &["--with", "incoming"]);
+    assert!(!done && printed.contains("ERROR 1062") && printed.contains("--set"), "{printed}");
+    let (printed, done) = overridden(&mut mesh, "us", &id, &["--with", "incoming", "--set", "email=b@x"]);
+    assert!(done, "{printed}");
+    mesh.expect_equal(&["s.mail"], BOUND).await.unwrap();
+    let both = mesh.root("eu").await.unwrap().rows("SELECT id, email FROM s.mail ORDER BY id").await.unwrap();
+    assert_eq!(both, [["1", "b@x"], ["2", "a@x"]]);
 }
 
 #[tokio::test]

@@ -350,3 +350,42 @@ counter = ["n"]
     assert_eq!(stage.rows("SELECT n FROM s.b_count").await.unwrap(), ["11"]);
     assert_eq!(stage.rows("SELECT n FROM s.other").await.unwrap(), ["10"]);
 }
+
+const WATCHED: &str = "
+CREATE DATABASE s;
+CREATE TABLE s.watched (id INT PRIMARY KEY, v VARCHAR(20));
+CREATE TABLE s.decided (id INT PRIMARY KEY, v VARCHAR(20));
+INSERT INTO s.watched VALUES (1, 'old'), (2, 'old'), (3, 'old');
+INSERT INTO s.decided SELECT * FROM s.watched;
+";
+
+#[tokio::test]
+async fn a_table_in_shadow_mode_has_its_conflicts_reported_and_nothing_decided() {
+    let policies =
+        "[[policy]]\ntables = [\"s.watched\"]\npolicy = \"last-writer-wins\"\ndetect_only = true\n";
+    let mut stage = Stage::new(&["eu", "us"], WATCHED, policies).await.unwrap();
+    stage.hold().await.unwrap();
+    for table in ["watched", "decided"] {
+        let plays = [
+            ("eu", format!("UPDATE s.{table} SET v = 'eu' WHERE id = 1")),
+            ("us", format!("UPDATE s.{table} SET v = 'us' WHERE id = 1")),
+            ("us", format!("UPDATE s.{table} SET v = 'us' WHERE id = 2")),
+        ];
+        for (name, text) in &plays {
+            stage.play(&[(name, text)]).await.unwrap();
+        }
+    }
+    stage.release().unwrap();
+    stage.mesh.quiet(std::time::Duration::from_secs(60)).await.unwrap();
+    // Each region took what came, as if there were no conflict: the older write of eu as well.
+    for (name, expected) in [("eu", "us"), ("us", "eu")] {
+        let found = stage.client(name).unwrap().value("SELECT v FROM s.watched WHERE id = 1").await.unwrap();
+        assert_eq!(found, expected, "in {name}");
+    }
+    assert_eq!(stage.rows("SELECT v FROM s.watched WHERE id = 2").await.unwrap(), ["us"]);
+    assert_eq!(stage.rows("SELECT v FROM s.decided WHERE id = 1").await.unwrap(), ["us"]);
+    let found = stage.conflicts().unwrap();
+    let (watched, decided): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.table == "s.watched");
+    assert!(!watched.is_empty() && watched.iter().all(|one| one.detect_only && one.key == "1"), "{found:?}");
+    assert!(!decided.is_empty() && decided.iter().all(|one| !one.detect_only), "{found:?}");
+}

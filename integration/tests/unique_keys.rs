@@ -102,6 +102,11 @@ async fn a_value_that_comes_and_goes_and_comes_again_is_not_lost_by_both_rows() 
     stage.release().unwrap();
     stage.settle().await.unwrap();
     assert_eq!(rows(&mut stage).await, ["1,x,NULL,eu"]);
+    // Each region did remove a row: that is the schedule which was meant.
+    let found = stage.conflicts().unwrap();
+    for region in ["eu", "us"] {
+        assert!(found.iter().any(|one| one.region == region && one.kind == "unique"), "{region}: {found:?}");
+    }
 }
 
 #[tokio::test]

@@ -218,6 +218,24 @@ pub enum Error {
         /// The data folder.
         dir: PathBuf,
     },
+    /// A run of the history index is not what was written there. Remedy: restart; the index is built anew from the logs.
+    #[error(
+        "{path} is damaged at offset {offset}: {reason}; look after the disk and restart: it holds nothing that is not in the logs"
+    )]
+    RunDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Offset of the block, in bytes.
+        offset: u64,
+        /// What was found.
+        reason: String,
+    },
+    /// Runs were to be written, but their store was opened read-only.
+    #[error("{dir} was opened read-only; only `concord run` writes runs of the history index")]
+    RunsReadOnly {
+        /// The data folder.
+        dir: PathBuf,
+    },
     /// The store was opened read-only.
     #[error("the log of {origin} was opened read-only; only `concord run` writes to it")]
     ReadOnly {
@@ -243,7 +261,8 @@ impl Error {
             Self::NotNextSequence { .. } => "log-sequence-gap",
             Self::BadRecord { .. } => "log-bad-record",
             Self::Stopped { .. } => "log-stopped",
-            Self::ReadOnly { .. } | Self::JournalReadOnly { .. } => "log-read-only",
+            Self::ReadOnly { .. } | Self::JournalReadOnly { .. } | Self::RunsReadOnly { .. } => "log-read-only",
+            Self::RunDamaged { .. } => "history-run-damaged",
             Self::JournalDamaged { .. } => "journal-damaged",
             Self::JournalStopped { .. } => "journal-stopped",
             Self::JournalEntryTooLong { .. } => "journal-entry-too-long",

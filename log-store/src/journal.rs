@@ -217,7 +217,8 @@ impl Journal {
     pub fn withdraw(&self, ids: &[EntryId], time_us: u64) -> Result<(), Error> {
         let mut state = self.state.lock();
         state.check_writable()?;
-        let withdrawn = |id: &EntryId| (EntryKind::Withdrawn, Found { id: *id, time_us, payload: &[], digest: 0 });
+        let withdrawn =
+            |id: &EntryId| (EntryKind::Withdrawn, Found { id: *id, time_us, payload: &[], digest: 0 });
         let entries: Vec<_> = ids.iter().map(withdrawn).collect();
         self.append(&mut state, &entries)
     }

@@ -6,6 +6,8 @@
 //!
 //! Beside the logs it keeps the conflict journal ([`Journal`]): what was decided about which row, for people to read.
 //!
+//! And it keeps the runs of the history index ([`Runs`]), which is what outgrows memory of it, and deletes them at start.
+//!
 //! **What it is not.** It knows no runtime, no clock and no network, and it never looks into the body of a record: only
 //! the fixed header and the checksum concern it. It has no checkpoint file; what the log holds *is* the progress. What
 //! may be deleted is decided by the caller, who knows stability and age ([`Log::retain`]).
@@ -58,6 +60,7 @@ mod lookup;
 mod reader;
 mod recovery;
 mod retention;
+mod run;
 mod scan;
 mod segment;
 mod store;
@@ -75,6 +78,7 @@ pub use log::{Log, Tail};
 pub use reader::{LogReader, RawRecord};
 pub use recovery::{DamagedLast, DroppedChain, Recovery, TornCause, TornTail};
 pub use retention::Retention;
+pub use run::{RUN_RECORD_BYTES_MAX, Run, RunOptions, RunWriter, Runs};
 pub use segment::SegmentInfo;
 pub use store::{Options, SEGMENT_BYTES_DEFAULT, Store};
 pub use verify::{VerifyProgress, VerifyReport};

@@ -59,12 +59,14 @@ pub(crate) enum Command {
     /// Show how far each origin has come, here
     #[command(after_help = "Example:\n  concord status --json")]
     Status(StatusArgs),
-    /// Stop applying here, of one origin or all; logs go on being received
-    #[command(after_help = "Example:\n  concord pause --origin us")]
-    Pause(OriginArgs),
+    /// Stop applying here, of one origin or all, or one table; logs go on being received
+    #[command(after_help = "Examples:\n  concord pause --origin us\n  concord pause --table shop.stock")]
+    Pause(PauseArgs),
     /// Go on applying
-    #[command(after_help = "Example:\n  concord resume --origin us")]
-    Resume(OriginArgs),
+    #[command(
+        after_help = "Examples:\n  concord resume --origin us\n  concord resume --table shop.stock --decide newest"
+    )]
+    Resume(ResumeArgs),
     /// Wait until every write is known everywhere and no conflict can come any more; needed before the mesh section may change
     #[command(after_help = "Example:\n  concord drain --timeout 5m")]
     Drain(DrainArgs),
@@ -154,12 +156,29 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
-/// `concord pause` and `concord resume`.
+/// `concord pause`.
 #[derive(Debug, Args)]
-pub(crate) struct OriginArgs {
+pub(crate) struct PauseArgs {
     /// Only what this region wrote [default: every origin]
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", conflicts_with = "table")]
     pub(crate) origin: Option<RegionName>,
+    /// Suspend this table: the others go on, also over a restart, and clients may go on writing it
+    #[arg(long, value_name = "SCHEMA.TABLE")]
+    pub(crate) table: Option<String>,
+}
+
+/// `concord resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// Only what this region wrote [default: every origin]
+    #[arg(long, value_name = "REGION", conflicts_with = "table")]
+    pub(crate) origin: Option<RegionName>,
+    /// Apply what was held back of this suspended table, then go on with it
+    #[arg(long, value_name = "SCHEMA.TABLE")]
+    pub(crate) table: Option<String>,
+    /// How rows are decided that policy halt left open: by the newest write, as they are here, or as what comes says
+    #[arg(long, value_name = "RULE", requires = "table", value_parser = ["newest", "here", "incoming"])]
+    pub(crate) decide: Option<String>,
 }
 
 /// `concord drain`.

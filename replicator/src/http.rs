@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use applier::journal::Entry;
+use applier::{Decide, TableWish};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -73,6 +74,8 @@ fn router(board: Arc<Board>, conflict_rows: bool) -> Router {
         .route("/v1/conflicts", get(list_conflicts))
         .route("/v1/conflicts/{id}", get(show_conflict))
         .route("/v1/pause", post(pause))
+        .route("/v1/tables/suspend", post(suspend_table))
+        .route("/v1/tables/resume", post(resume_table))
         .route("/v1/resume", post(resume))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
@@ -280,6 +283,67 @@ fn set_paused(board: &Board, which: Result<Query<Which>, QueryRejection>, paused
     refuse(StatusCode::NOT_FOUND, error)
 }
 
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichTable {
+    table: String,
+    decide: Option<String>,
+}
+
+async fn suspend_table(
+    State(served): State<Served>,
+    which: Result<Query<WhichTable>, QueryRejection>,
+) -> Response {
+    wish(&served.board, which, |schema, table, _| TableWish::Suspend {
+        schema,
+        table,
+        reason: "by request; `concord resume --table` applies it again".to_owned(),
+    })
+}
+
+async fn resume_table(
+    State(served): State<Served>,
+    which: Result<Query<WhichTable>, QueryRejection>,
+) -> Response {
+    wish(&served.board, which, |schema, table, decide| TableWish::Resume { schema, table, decide })
+}
+
+/// Puts a wish of a table where the lane finds it; what comes of it, the status shows.
+fn wish(
+    board: &Board,
+    which: Result<Query<WhichTable>, QueryRejection>,
+    wish: impl Fn(String, String, Option<Decide>) -> TableWish,
+) -> Response {
+    let WhichTable { table: name, decide } = match which {
+        Ok(Query(which)) => which,
+        Err(error) => {
+            let error =
+                format!("{}; the parameters are table=SCHEMA.TABLE and decide=RULE", error.body_text());
+            return refuse(StatusCode::BAD_REQUEST, error);
+        }
+    };
+    let Some((schema, table)) = name.split_once('.') else {
+        return refuse(StatusCode::BAD_REQUEST, format!("{name:?} is no SCHEMA.TABLE"));
+    };
+    let decide = match decide.as_deref() {
+        None => None,
+        Some("newest") => Some(Decide::Newest),
+        Some("here") => Some(Decide::Here),
+        Some("incoming") => Some(Decide::Incoming),
+        Some(other) => {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                format!("decide is newest, here or incoming, not {other:?}"),
+            );
+        }
+    };
+    let wish = wish(schema.to_owned(), table.to_owned(), decide);
+    tracing::info!("by request: {wish:?}");
+    board.wishes.lock().push_back(wish);
+    board.wake.notify_waiters();
+    (StatusCode::ACCEPTED, Json(json!({ "table": name }))).into_response()
+}
+
 /// A page in someone's browser can send requests to loopback, and a pause must not come from there. Browsers say so
 /// by this header; other clients do not send it.
 async fn refuse_web_pages(request: Request, next: Next) -> Response {
@@ -294,7 +358,7 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
 
 async fn no_such_path(request: Request) -> Response {
     let error = format!(
-        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status, /v1/conflicts, /v1/conflicts/ID and POST /v1/pause, /v1/resume",
+        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status, /v1/conflicts, /v1/conflicts/ID and POST /v1/pause, /v1/resume, /v1/tables/suspend, /v1/tables/resume",
         request.uri().path()
     );
     refuse(StatusCode::NOT_FOUND, error)
@@ -302,7 +366,7 @@ async fn no_such_path(request: Request) -> Response {
 
 async fn wrong_method(request: Request) -> Response {
     let error = format!(
-        "{} is not for {}; /v1/pause and /v1/resume take POST, the others GET",
+        "{} is not for {}; /v1/pause, /v1/resume and /v1/tables/… take POST, the others GET",
         request.method(),
         request.uri().path()
     );

@@ -20,6 +20,7 @@ pub mod key;
 pub mod record;
 pub mod region;
 pub mod stamp;
+pub mod suspended;
 
 pub use context::Context;
 pub use gtid::{Gtid, GtidSet, Source, Tag, Uuid};
@@ -27,3 +28,4 @@ pub use key::{KeyError, KeyHash, Weights, key_of};
 pub use record::{Record, RecordKind};
 pub use region::RegionName;
 pub use stamp::{Epoch, Hlc, Incarnation, RecordNumber, RepairPlace, Sequence, WriteId};
+pub use suspended::{Suspended, SuspendedTable};

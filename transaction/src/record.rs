@@ -1,10 +1,13 @@
 //! One entry of the transaction log, as bytes and as a value. `log-store/FORMAT.md` is the promise; this is its code.
 
+mod codec;
+
+use codec::{Input, put_context, put_gtid, put_name, put_suspended, put_text, put_transaction};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::gtid::NUMBER_END;
-use crate::stamp::{RepairPlace, WriteId};
-use crate::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Source, Tag, Uuid};
+use crate::stamp::RepairPlace;
+use crate::suspended::Suspended;
+use crate::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, Sequence};
 
 /// Length of the fixed part of a record, in bytes.
 pub const HEADER_LEN: usize = 48;
@@ -14,6 +17,9 @@ pub const BODY_LEN_MAX: u32 = (1 << 30) + (1 << 20);
 
 /// The events of the payload end with a CRC32 each, as the server sent them.
 pub const FLAG_EVENT_CHECKSUMS: u8 = 1;
+
+/// The body's context is followed by the tables that the origin had suspended.
+pub const FLAG_SUSPENDED: u8 = 2;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,6 +251,8 @@ pub enum Body<'a> {
 pub struct TransactionBody<'a> {
     /// What was committed here before it.
     pub context: Context,
+    /// Tables of which not all of that was applied.
+    pub suspended: Suspended,
     /// Its GTID at the origin.
     pub gtid: Gtid,
     /// Immediate commit time at the origin, microseconds since 1970.
@@ -260,6 +268,8 @@ pub struct TransactionBody<'a> {
 pub struct PositionBody {
     /// What is committed here, of other origins.
     pub context: Context,
+    /// Tables of which not all of that was applied.
+    pub suspended: Suspended,
     /// The last transaction of this origin.
     pub last_sequence: Sequence,
     /// Wall clock of the origin, microseconds since 1970.
@@ -294,6 +304,20 @@ impl Record<'_> {
         }
     }
 
+    /// The tables that the origin had suspended, for kinds that carry a context.
+    pub fn suspended(&self) -> Option<&Suspended> {
+        match &self.body {
+            Body::Transaction(t) | Body::Repair { transaction: t, .. } => Some(&t.suspended),
+            Body::Position(p) => Some(&p.suspended),
+            Body::Chunk { .. } | Body::Incarnation { .. } | Body::Prepare { .. } => None,
+        }
+    }
+
+    /// What the origin claims to have applied of every table, for kinds that carry a context.
+    pub fn claim(&self) -> Option<Context> {
+        Some(self.suspended()?.claim(self.context()?))
+    }
+
     /// Stamps and events, for kinds that commit rows.
     pub fn transaction(&self) -> Option<&TransactionBody<'_>> {
         match &self.body {
@@ -314,6 +338,7 @@ impl Record<'_> {
             }
             Body::Position(p) => {
                 put_context(out, &p.context);
+                put_suspended(out, &p.suspended);
                 out.extend_from_slice(&p.last_sequence.0.to_le_bytes());
                 out.extend_from_slice(&p.wall_us.to_le_bytes());
                 put_text(out, &p.executed);
@@ -347,6 +372,9 @@ impl Record<'_> {
         record[0..4].copy_from_slice(&body_len.to_le_bytes());
         record[4] = self.kind() as u8;
         record[5] = if self.event_checksums { FLAG_EVENT_CHECKSUMS } else { 0 };
+        if self.suspended().is_some_and(|suspended| !suspended.is_empty()) {
+            record[5] |= FLAG_SUSPENDED;
+        }
         record[16..24].copy_from_slice(&self.number.0.to_le_bytes());
         record[24..32].copy_from_slice(&self.sequence.0.to_le_bytes());
         record[32..40].copy_from_slice(&self.hlc.0.to_le_bytes());
@@ -362,10 +390,11 @@ impl<'a> Record<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, RecordError> {
         let header = verify(bytes)?;
         let malformed = |what| RecordError::Malformed { number: header.number.0, what };
-        let mut input = Input(&bytes[HEADER_LEN..header.record_len()]);
+        let suspends = header.flags & FLAG_SUSPENDED != 0;
+        let mut input = Input { rest: &bytes[HEADER_LEN..header.record_len()], suspends };
         let body = match header.kind {
             RecordKind::Transaction => Body::Transaction(input.transaction().map_err(malformed)?),
-            RecordKind::Chunk => Body::Chunk { index: input.u32().map_err(malformed)?, events: input.0 },
+            RecordKind::Chunk => Body::Chunk { index: input.u32().map_err(malformed)?, events: input.rest },
             RecordKind::Position => Body::Position(input.position().map_err(malformed)?),
             RecordKind::Incarnation => Body::Incarnation {
                 previous_end: RecordNumber(input.u64().map_err(malformed)?),
@@ -378,7 +407,7 @@ impl<'a> Record<'a> {
             RecordKind::Prepare => Body::Prepare {
                 xid: input.text().map_err(malformed)?,
                 gtid: input.gtid().map_err(malformed)?,
-                events: input.0,
+                events: input.rest,
             },
         };
         Ok(Self {
@@ -388,116 +417,6 @@ impl<'a> Record<'a> {
             lineage: Lineage { incarnation: header.incarnation, epoch: header.epoch },
             event_checksums: header.flags & FLAG_EVENT_CHECKSUMS != 0,
             body,
-        })
-    }
-}
-
-fn put_name(out: &mut Vec<u8>, name: &str) {
-    out.push(name.len() as u8);
-    out.extend_from_slice(name.as_bytes());
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn put_context(out: &mut Vec<u8>, context: &Context) {
-    out.push(context.iter().count() as u8);
-    for (origin, sequence) in context.iter() {
-        put_name(out, origin.as_str());
-        out.extend_from_slice(&sequence.0.to_le_bytes());
-    }
-}
-
-fn put_gtid(out: &mut Vec<u8>, gtid: &Gtid) {
-    out.extend_from_slice(&gtid.source.uuid.0);
-    put_name(out, gtid.source.tag.as_str());
-    out.extend_from_slice(&gtid.number.to_le_bytes());
-}
-
-fn put_transaction(out: &mut Vec<u8>, t: &TransactionBody<'_>) {
-    put_context(out, &t.context);
-    put_gtid(out, &t.gtid);
-    out.extend_from_slice(&t.commit_us.to_le_bytes());
-    out.extend_from_slice(&t.chunks.to_le_bytes());
-    out.extend_from_slice(t.events);
-}
-
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], &'static str> {
-        let (head, rest) = self.0.split_at_checked(len).ok_or("the body ends early")?;
-        self.0 = rest;
-        Ok(head)
-    }
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], &'static str> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or("the body ends early")?;
-        self.0 = rest;
-        Ok(*head)
-    }
-    fn u32(&mut self) -> Result<u32, &'static str> {
-        self.array().map(u32::from_le_bytes)
-    }
-    fn u64(&mut self) -> Result<u64, &'static str> {
-        self.array().map(u64::from_le_bytes)
-    }
-    fn name(&mut self) -> Result<&'a str, &'static str> {
-        let [len] = self.array::<1>()?;
-        std::str::from_utf8(self.take(len.into())?).map_err(|_| "a name is not UTF-8")
-    }
-    fn region(&mut self) -> Result<RegionName, &'static str> {
-        RegionName::new(self.name()?).map_err(|_| "a region name is not valid")
-    }
-    fn text(&mut self) -> Result<String, &'static str> {
-        let len = self.u32()? as usize;
-        String::from_utf8(self.take(len)?.to_vec()).map_err(|_| "a text is not UTF-8")
-    }
-    fn context(&mut self) -> Result<Context, &'static str> {
-        let [count] = self.array::<1>()?;
-        (0..count).map(|_| Ok((self.region()?, Sequence(self.u64()?)))).collect()
-    }
-    fn gtid(&mut self) -> Result<Gtid, &'static str> {
-        let uuid = Uuid(self.array()?);
-        let tag = Tag::new(self.name()?).map_err(|_| "a GTID tag is not valid")?;
-        let number = self.u64()?;
-        if number >= NUMBER_END {
-            return Err("a GTID's number is out of range");
-        }
-        Ok(Gtid { source: Source { uuid, tag }, number })
-    }
-    fn repair_places(&mut self) -> Result<Vec<RepairPlace>, &'static str> {
-        let count = self.u32()?;
-        (0..count)
-            .map(|_| {
-                let origin = self.region()?;
-                let (hlc, sequence) = (Hlc(self.u64()?), Sequence(self.u64()?));
-                let root = WriteId { hlc, origin, sequence, index: self.u32()? };
-                match self.array()? {
-                    [0] => Err("a repair has level 0, which is that of other writes"),
-                    [level] => Ok(RepairPlace { root, level }),
-                }
-            })
-            .collect()
-    }
-    fn position(&mut self) -> Result<PositionBody, &'static str> {
-        Ok(PositionBody {
-            context: self.context()?,
-            last_sequence: Sequence(self.u64()?),
-            wall_us: self.u64()?,
-            executed: self.text()?,
-            file: self.text()?,
-            offset: self.u64()?,
-        })
-    }
-    fn transaction(&mut self) -> Result<TransactionBody<'a>, &'static str> {
-        Ok(TransactionBody {
-            context: self.context()?,
-            gtid: self.gtid()?,
-            commit_us: self.u64()?,
-            chunks: self.u32()?,
-            events: std::mem::take(&mut self.0),
         })
     }
 }

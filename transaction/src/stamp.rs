@@ -84,7 +84,8 @@ pub struct WriteId {
 /// sorts by itself, at level 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RepairPlace {
-    /// The write that the repair follows, never a repair itself.
+    /// The write that the repair follows, by its own stamps. It is no repair, or it stands, with index 0, for the record at whose
+    /// coming a row was repaired of which no newer write is known.
     pub root: WriteId,
     /// 1 for a repair that settles `root` itself, one more than theirs for a repair that settles other repairs.
     pub level: u8,

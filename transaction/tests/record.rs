@@ -55,6 +55,7 @@ fn owned() -> impl Strategy<Value = Owned> {
     let position = (context(), any::<[u64; 3]>(), ".{0,60}", ".{0,20}").prop_map(
         |(context, [last, wall_us, offset], executed, file)| PositionBody {
             context,
+            suspended: Default::default(),
             last_sequence: Sequence(last),
             wall_us,
             executed,
@@ -77,6 +78,7 @@ fn owned() -> impl Strategy<Value = Owned> {
 fn body<'a>(owned: &Owned, events: &'a [u8]) -> Body<'a> {
     let transaction = |context: &Context, gtid, commit_us, chunks| TransactionBody {
         context: context.clone(),
+        suspended: Default::default(),
         gtid,
         commit_us,
         chunks,
@@ -208,6 +210,7 @@ fn a_repair_at_level_0_is_malformed() {
         WriteId { hlc: Hlc(5), origin: RegionName::new("eu").unwrap(), sequence: Sequence(4), index: 3 };
     let transaction = TransactionBody {
         context: Context::new(),
+        suspended: Default::default(),
         gtid: Gtid::default(),
         commit_us: 0,
         chunks: 0,

@@ -213,8 +213,14 @@ impl Reach {
         if self.rows[at].wanted && !before.2 && folded.is_none() {
             let key = self.rows[at].desired.key;
             if let Some((ghost, merged)) = attempt.ghost(key).await? {
-                let state =
-                    self.state(attempt, &related.unique, &related.parents, &related.children, &ghost).await?;
+                // Only a child that tells its parent's primary key can have it put back: other regions must find the same row.
+                let telling: Vec<_> = related
+                    .children
+                    .iter()
+                    .filter(|foreign| tells_key(foreign, &ghost.table))
+                    .cloned()
+                    .collect();
+                let state = self.state(attempt, &related.unique, &related.parents, &telling, &ghost).await?;
                 self.rows[at].ghost_state = Some(state);
                 self.rows[at].ghost = Some(ghost.clone());
                 self.rows[at].ghost_merged = merged;
@@ -428,6 +434,12 @@ impl Reach {
     ) -> Result<Known, SqlFailure> {
         attempt.known(&mut Gathered::default(), write, key, sources).await
     }
+}
+
+/// Whether a foreign key refers to the whole primary key of its parent.
+fn tells_key(foreign: &ForeignKey, parent: &TableMap) -> bool {
+    let mut key = parent.primary_key.iter().map(|(place, _)| &parent.columns[*place].name);
+    key.all(|name| foreign.parent_columns.contains(name))
 }
 
 /// The row with some columns set to NULL.

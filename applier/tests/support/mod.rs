@@ -111,7 +111,14 @@ impl OneLog {
         let context: Context =
             context.iter().map(|(origin, sequence)| (name(origin), Sequence(*sequence))).collect();
         let gtid = Gtid { number: sequence, ..Gtid::default() };
-        let body = TransactionBody { context, gtid, commit_us: sequence * 10 + 1, chunks, events };
+        let body = TransactionBody {
+            context,
+            suspended: Default::default(),
+            gtid,
+            commit_us: sequence * 10 + 1,
+            chunks,
+            events,
+        };
         self.append(sequence, sequence * 10, Body::Transaction(body));
     }
 
@@ -119,7 +126,14 @@ impl OneLog {
     pub fn repair(&self, sequence: u64, context: &[(&str, u64)], places: &[RepairPlace], events: &[u8]) {
         let context = context.iter().map(|(origin, sequence)| (name(origin), Sequence(*sequence))).collect();
         let gtid = Gtid { number: sequence, ..Gtid::default() };
-        let body = TransactionBody { context, gtid, commit_us: sequence * 10 + 1, chunks: 0, events };
+        let body = TransactionBody {
+            context,
+            suspended: Default::default(),
+            gtid,
+            commit_us: sequence * 10 + 1,
+            chunks: 0,
+            events,
+        };
         self.append(sequence, sequence * 10, Body::Repair { places: places.to_vec(), transaction: body });
     }
 
@@ -131,6 +145,7 @@ impl OneLog {
         let context = context.iter().map(|(origin, sequence)| (name(origin), Sequence(*sequence))).collect();
         let body = PositionBody {
             context,
+            suspended: Default::default(),
             last_sequence: Sequence(last_sequence),
             wall_us: 1,
             executed: String::new(),
@@ -143,5 +158,11 @@ impl OneLog {
 
 /// A gate of region `eu` whose clock is far on.
 pub fn open_gate(applied: &Context) -> Gate<'_> {
-    Gate { region: name("eu"), applied, now_us: 1 << 50, skew_us_max: 0 }
+    Gate {
+        region: name("eu"),
+        applied,
+        now_us: 1 << 50,
+        skew_us_max: 0,
+        until: transaction::Sequence(u64::MAX),
+    }
 }

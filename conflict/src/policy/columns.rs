@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 use transaction::binlog::{Column, ColumnType, EventError, TableMap, row_values};
 
 use super::Policy;
-use crate::fold::{FoldError, Row, Version};
+use crate::fold::{FoldError, Rivals, Row, Version};
 use crate::image::Image;
 use crate::merge::{Cell, Merge, place_of, same_layout, same_name};
 use crate::number;
@@ -99,12 +99,7 @@ impl Policy for Columns {
         Ok(())
     }
 
-    fn step<'a>(
-        &self,
-        row: Row<'a>,
-        next: Version<'a>,
-        concurrent: &[Version<'a>],
-    ) -> Result<Row<'a>, FoldError> {
+    fn step<'a>(&self, row: Row<'a>, next: Version<'a>, rivals: Rivals<'a>) -> Result<Row<'a>, FoldError> {
         let Some(after) = next.after()? else { return Ok(Row::As(next)) };
         if next.write().repair.is_some() {
             // It says what the row is, and several regions may say so at once: nothing to add up.
@@ -118,7 +113,7 @@ impl Policy for Columns {
                 None => return Ok(Row::As(next)),
             },
         };
-        let added = |name: &str| added_by(concurrent, name);
+        let added = |name: &str| added_by(rivals, name);
         match self.merge(&mut merge, next.before(), after, &added) {
             Ok(true) => Ok(Row::Merged(Box::new(merge))),
             Ok(false) => Ok(Row::As(next)),
@@ -257,9 +252,9 @@ fn mask(bytes: Option<&[u8]>) -> u64 {
 }
 
 /// Members of the SET column `name` that some of these writes added.
-fn added_by(versions: &[Version<'_>], name: &str) -> Result<u64, FoldError> {
+fn added_by(rivals: Rivals<'_>, name: &str) -> Result<u64, FoldError> {
     let mut added = 0;
-    for version in versions {
+    for version in rivals.iter() {
         let Some(after) = version.after()?.filter(|_| version.write().repair.is_none()) else { continue };
         let read = |image: &Image| -> Result<u64, FoldError> {
             let values = row_values(&image.table, &image.bytes).map_err(|error| version.fail(error))?;

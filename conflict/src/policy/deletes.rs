@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transaction::binlog::Column;
 
 use super::Policy;
-use crate::fold::{FoldError, Row, Version};
+use crate::fold::{FoldError, Rivals, Row, Version};
 
 /// What becomes of a client's delete that is concurrent with other writes of the row.
 ///
@@ -56,17 +56,12 @@ impl Policy for DeleteWins {
         self.0.check(columns)
     }
 
-    fn step<'a>(
-        &self,
-        row: Row<'a>,
-        next: Version<'a>,
-        concurrent: &[Version<'a>],
-    ) -> Result<Row<'a>, FoldError> {
+    fn step<'a>(&self, row: Row<'a>, next: Version<'a>, rivals: Rivals<'a>) -> Result<Row<'a>, FoldError> {
         match row {
-            Row::Halted => self.0.step(row, next, concurrent),
+            Row::Halted => self.0.step(row, next, rivals),
             _ if is_delete(&next) => Ok(Row::As(next)),
-            _ if next.live() && !row.live() && concurrent.iter().any(is_delete) => Ok(row),
-            _ => self.0.step(row, next, concurrent),
+            _ if next.live() && !row.live() && rivals.iter().any(|rival| is_delete(&rival)) => Ok(row),
+            _ => self.0.step(row, next, rivals),
         }
     }
 }
@@ -91,17 +86,14 @@ impl Policy for UpdateWins {
         self.0.check(columns)
     }
 
-    fn step<'a>(
-        &self,
-        row: Row<'a>,
-        next: Version<'a>,
-        concurrent: &[Version<'a>],
-    ) -> Result<Row<'a>, FoldError> {
+    fn step<'a>(&self, row: Row<'a>, next: Version<'a>, rivals: Rivals<'a>) -> Result<Row<'a>, FoldError> {
         match row {
-            Row::Halted => self.0.step(row, next, concurrent),
-            _ if is_delete(&next) && row.live() && concurrent.iter().any(Version::live) => Ok(row),
-            _ if next.live() && !row.live() && concurrent.iter().any(is_delete) => Ok(Row::As(next)),
-            _ => self.0.step(row, next, concurrent),
+            Row::Halted => self.0.step(row, next, rivals),
+            _ if is_delete(&next) && row.live() && rivals.iter().any(|rival| rival.live()) => Ok(row),
+            _ if next.live() && !row.live() && rivals.iter().any(|rival| is_delete(&rival)) => {
+                Ok(Row::As(next))
+            }
+            _ => self.0.step(row, next, rivals),
         }
     }
 }

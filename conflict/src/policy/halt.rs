@@ -1,9 +1,9 @@
 //! The policy that leaves a conflict to a person.
 
 use super::Policy;
-use crate::fold::{FoldError, Row, Version};
+use crate::fold::{FoldError, Rivals, Row, Version};
 
-/// Concurrent writes leave the row undecided, until a write comes that has seen them all.
+/// Concurrent writes leave the row undecided, until a write comes that has seen them all, or a repair.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Halt;
 
@@ -16,17 +16,8 @@ impl Policy for Halt {
         false
     }
 
-    fn step<'a>(
-        &self,
-        row: Row<'a>,
-        next: Version<'a>,
-        concurrent: &[Version<'a>],
-    ) -> Result<Row<'a>, FoldError> {
-        // Several regions may settle one clash, each by removing the same row: no one disagrees.
-        let removes = |version: &Version<'_>| version.write().repair.is_some() && !version.live();
-        Ok(match row {
-            Row::As(_) if !row.live() && removes(&next) && concurrent.iter().all(removes) => Row::As(next),
-            _ => Row::Halted,
-        })
+    fn step<'a>(&self, _row: Row<'a>, next: Version<'a>, _rivals: Rivals<'a>) -> Result<Row<'a>, FoldError> {
+        // A repair is a decision: of a unique key or foreign key, or a person's. Of several the newest holds.
+        Ok(if next.write().repair.is_some() { Row::As(next) } else { Row::Halted })
     }
 }

@@ -1,7 +1,7 @@
 //! The default policy.
 
 use super::Policy;
-use crate::fold::{FoldError, Row, Version};
+use crate::fold::{FoldError, Rivals, Row, Version};
 
 /// The newest write in fold order gives the row its image, or its absence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,12 +20,7 @@ impl Policy for LastWriterWins {
         true
     }
 
-    fn step<'a>(
-        &self,
-        _row: Row<'a>,
-        next: Version<'a>,
-        _concurrent: &[Version<'a>],
-    ) -> Result<Row<'a>, FoldError> {
+    fn step<'a>(&self, _row: Row<'a>, next: Version<'a>, _: Rivals<'a>) -> Result<Row<'a>, FoldError> {
         Ok(Row::As(next))
     }
 }

@@ -4,7 +4,7 @@ use transaction::RegionName;
 use transaction::binlog::{Column, ColumnType, Value, row_values};
 
 use super::Policy;
-use crate::fold::{FoldError, Row, Version};
+use crate::fold::{FoldError, Rivals, Row, Version};
 use crate::merge::{place_of, same_name};
 
 /// The owner's writes win over concurrent ones of others; among others, and among the owner's, the newest wins.
@@ -67,15 +67,10 @@ impl Policy for RegionOwned {
         }
     }
 
-    fn step<'a>(
-        &self,
-        row: Row<'a>,
-        next: Version<'a>,
-        concurrent: &[Version<'a>],
-    ) -> Result<Row<'a>, FoldError> {
+    fn step<'a>(&self, row: Row<'a>, next: Version<'a>, rivals: Rivals<'a>) -> Result<Row<'a>, FoldError> {
         if !self.is_owners(&next)? {
-            for other in concurrent {
-                if self.is_owners(other)? {
+            for rival in rivals.iter() {
+                if self.is_owners(&rival)? {
                     return Ok(row);
                 }
             }

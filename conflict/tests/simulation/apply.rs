@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use conflict::Batch;
 use transaction::{Hlc, Sequence};
 
 use super::change::{Change, Commit, Key, hash, name};
@@ -11,6 +10,7 @@ use super::mistake::{Mistake, without_law_2};
 use super::region::{Logs, Region};
 use super::rng::Rng;
 use super::row::Row;
+use super::twin::Batch;
 use super::rule::{Verdict, fold};
 
 impl Region {
@@ -58,7 +58,7 @@ impl Region {
             assert_eq!(self.index.stats(), before, "a batch that was rolled back leaves nothing behind");
             return;
         }
-        let losers = self.settle(wanted, &batch);
+        let losers = self.settle(wanted, &batch, &ready[0].changes[0]);
         batch.commit(&mut self.index).unwrap();
         for commit in &ready {
             self.remember(commit);

@@ -55,7 +55,7 @@ pub(crate) fn mutate(before: Option<Row>, habit: Habit, rng: &mut Rng) -> Option
         8..10 => row.b = fresh,
         10..14 => row.count = row.count.checked_add(signed as i16 / 100)?,
         // Two such steps at once are more than the columns hold.
-        14 => row.count = row.count.checked_add(20_000).unwrap_or(row.count - 20_000),
+        14 => row.count = row.count.checked_add(20_000).unwrap_or_else(|| row.count - 20_000),
         15 => row.cents = if row.cents < 0 { row.cents + 600_000 } else { row.cents - 600_000 },
         16 => row.cents += signed,
         17 => row.high = signed,

@@ -1,6 +1,6 @@
 //! Laws broken on purpose: each must make some schedule diverge, or the schedules prove nothing.
 
-use conflict::{FoldError, Policy, Row, Story, Version};
+use conflict::{FoldError, Policy, Rivals, Row, Story, Version};
 
 /// A mistake made on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Policy for Partial {
         false
     }
 
-    fn step<'a>(&self, row: Row<'a>, next: Version<'a>, _: &[Version<'a>]) -> Result<Row<'a>, FoldError> {
+    fn step<'a>(&self, row: Row<'a>, next: Version<'a>, _: Rivals<'a>) -> Result<Row<'a>, FoldError> {
         Ok(if self.me == 0 { row } else { Row::As(next) })
     }
 }

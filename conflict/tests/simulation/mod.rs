@@ -4,14 +4,19 @@ mod apply;
 mod change;
 mod client;
 mod mistake;
+mod rebuild;
 mod region;
 mod rng;
 mod row;
 mod rule;
+mod runs;
 mod scenes;
+mod twin;
 mod unique;
 
 use std::rc::Rc;
+
+use conflict::SpillLimits;
 
 use change::{Commit, Key, Seen};
 use client::CALM;
@@ -34,6 +39,8 @@ pub(crate) struct Schedule {
     pub(crate) restarts: bool,
     pub(crate) retention: bool,
     pub(crate) mistake: Option<Mistake>,
+    /// Beside each index, one with these limits is fed, and every answer compared.
+    pub(crate) spill: Option<SpillLimits>,
 }
 
 /// How a schedule ended.
@@ -51,6 +58,10 @@ pub(crate) fn play(schedule: Schedule) -> Outcome {
     let mut positions: Vec<Vec<(u64, Seen)>> = vec![Vec::new(); regions];
     let mut all: Vec<Region> =
         (0..regions).map(|me| Region::new(me, regions, rule, habit, mistake)).collect();
+    for region in &mut all {
+        region.spill = schedule.spill;
+        region.index = region.empty();
+    }
     // Busy meshes are behind nearly always; quiet ones come to rest, forget and delete.
     let (writes, keys) = (rng.pick(&[6, 12, 30]), rng.pick(&[3, 5, 12]));
     if habit == Habit::Calm {
@@ -101,7 +112,11 @@ pub(crate) fn play(schedule: Schedule) -> Outcome {
                     let copies: Vec<_> = peers.map(|peer| all[peer].kept_from()).collect();
                     all[me].lose_logs(&copies);
                 }
-                all[me].restart(&logs, &mut rng);
+                if rng.percent(50) {
+                    all[me].restart(&logs, &mut rng);
+                } else {
+                    all[me].restart_frugally(&logs, &mut rng);
+                }
             }
             _ => {}
         }
@@ -132,6 +147,8 @@ impl Counts {
         self.refused += other.refused;
         self.halted += other.halted;
         self.repairs += other.repairs;
+        self.spared += other.spared;
+        self.runs += other.runs;
     }
 }
 

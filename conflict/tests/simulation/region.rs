@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use conflict::{Index, NoImages, Outcome, Policy, Story};
+use conflict::{NoImages, Outcome, Policy, SpillLimits, Story};
 use transaction::{Hlc, RegionName, Sequence};
 
 use super::change::{Change, Commit, Held, Key, REGIONS_MAX, Seen, context, hash, name};
@@ -12,6 +12,7 @@ use super::client::{Habit, mutate};
 use super::mistake::{Mistake, Partial};
 use super::rng::Rng;
 use super::row::Row;
+use super::twin::Index;
 use super::rule::{Rule, Verdict, fold};
 
 /// Logs of all regions, as far as they have been extracted.
@@ -28,6 +29,10 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
     pub(crate) halted: u64,
     pub(crate) repairs: u64,
+    /// Transactions that restarts did not have to read again.
+    pub(crate) spared: u64,
+    /// Runs of spilled writes that were there when pruning began.
+    pub(crate) runs: u64,
 }
 
 pub(crate) struct Region {
@@ -46,11 +51,14 @@ pub(crate) struct Region {
     pub(crate) extracted: usize,
     pub(crate) applied: Seen,
     pub(crate) index: Index,
+    pub(crate) spill: Option<SpillLimits>,
     /// Every change that is extracted or applied here, for ever.
     pub(crate) known: BTreeMap<Key, Vec<Change>>,
     /// Who wrote the present row, for [`Mistake::Pairwise`].
     pub(crate) authors: BTreeMap<Key, Change>,
     pub(crate) kept_from: Seen,
+    /// The first transaction of each origin that the index was given since the last restart.
+    pub(crate) read_from: Seen,
     pub(crate) counts: Counts,
 }
 
@@ -73,10 +81,12 @@ impl Region {
             binlog: Vec::new(),
             extracted: 0,
             applied: [0; REGIONS_MAX],
-            index: empty(me, regions),
+            index: empty(me, regions, None),
+            spill: None,
             known: BTreeMap::new(),
             authors: BTreeMap::new(),
             kept_from: [1; REGIONS_MAX],
+            read_from: [1; REGIONS_MAX],
             counts: Counts::default(),
         }
     }
@@ -212,7 +222,7 @@ impl Region {
     pub(crate) fn repeat(&mut self, logs: &Logs, rng: &mut Rng) {
         let origin = rng.below(self.regions);
         let here = if origin == self.me { self.extracted } else { self.applied[origin] as usize };
-        let first = self.kept_from[origin] as usize - 1;
+        let first = self.kept_from[origin].max(self.read_from[origin]) as usize - 1;
         if here > first {
             let before = self.index.stats();
             assert!(!self.insert(&logs[origin][first + rng.below(here - first)]));
@@ -234,6 +244,9 @@ impl Region {
         counts: &mut Counts,
     ) -> (Verdict, Option<Row>) {
         let held = Held { changes: all, kept_from: self.kept_from };
+        if self.mistake.is_none() {
+            self.check(story, all);
+        }
         let outcome = if self.policy.reads_images() {
             conflict::fold(&*self.policy, story, &held).unwrap()
         } else {
@@ -261,6 +274,22 @@ impl Region {
         }
     }
 
+    /// Holds against the oracle what a story says of who is concurrent with whom.
+    fn check(&self, story: &Story, all: &[&Change]) {
+        let find = |at: usize| all.iter().find(|change| change.is(&story.writes[at].write.id)).unwrap();
+        let told: Vec<&&Change> = (0..story.writes.len()).map(find).collect();
+        assert!(told.is_sorted_by_key(|change| change.order()));
+        for (at, chapter) in story.writes.iter().enumerate() {
+            let expected = (0..at).filter(|other| told[at].concurrent(told[*other])).collect();
+            assert_eq!(chapter.concurrent, expected);
+            if at >= story.start {
+                let rivals =
+                    all.iter().filter(|other| other.order() < told[at].order() && told[at].concurrent(other));
+                assert_eq!(rivals.count(), chapter.concurrent.len(), "a rival is left out");
+            }
+        }
+    }
+
     /// What the index's own history of `key` makes.
     fn folded(&self, key: Key) -> Option<(Verdict, Option<Row>)> {
         let story = self.index.story(hash(key))?;
@@ -272,6 +301,7 @@ impl Region {
     }
 
     pub(crate) fn prune(&mut self, keys_max: usize) {
+        self.counts.runs += self.index.runs() as u64;
         self.counts.pruned += self.index.prune(keys_max).writes as u64;
     }
 
@@ -304,9 +334,15 @@ impl Region {
         }
     }
 
+    /// What a restart begins with.
+    pub(crate) fn empty(&self) -> Index {
+        empty(self.me, self.regions, self.spill)
+    }
+
     /// The process dies and comes back: the index is rebuilt from what the logs hold, in any order of origins.
     pub(crate) fn restart(&mut self, logs: &Logs, rng: &mut Rng) {
-        self.index = empty(self.me, self.regions);
+        self.index = self.empty();
+        self.read_from = self.kept_from;
         let mut next = self.kept_from;
         let mut open: Vec<usize> = (0..self.regions).collect();
         while !open.is_empty() {
@@ -328,7 +364,7 @@ impl Region {
     }
 }
 
-fn empty(me: usize, regions: usize) -> Index {
+fn empty(me: usize, regions: usize, spill: Option<SpillLimits>) -> Index {
     let names: Vec<RegionName> = (0..regions).map(name).collect();
-    Index::new(&names, name(me)).unwrap()
+    Index::new(&names, name(me), spill)
 }

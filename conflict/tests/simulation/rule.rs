@@ -82,8 +82,9 @@ impl Rule {
         let whole = next.after.map_or(State::Gone, State::Whole);
         let client_deletes = |change: &Change| change.after.is_none() && change.repair.is_none();
         let gone = matches!(state, State::Gone);
+        let decides = self.kind == Kind::Halt && next.repair.is_some();
         if matches!(state, State::Halted) {
-            return State::Halted;
+            return if decides { whole } else { State::Halted };
         }
         match self.deletes {
             Deletes::Win if client_deletes(next) => return State::Gone,
@@ -109,8 +110,11 @@ impl Rule {
             }
             Kind::Columns => merge(state, next, rivals),
             Kind::Halt => {
-                let removes = |change: &Change| change.repair.is_some() && change.after.is_none();
-                if gone && removes(next) && rivals.iter().all(|p| removes(p)) { whole } else { State::Halted }
+                if decides {
+                    whole
+                } else {
+                    State::Halted
+                }
             }
         }
     }

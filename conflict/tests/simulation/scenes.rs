@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use conflict::Deletes;
 use transaction::Hlc;
 
-use super::change::{Key, REGIONS_MAX};
+use super::change::Key;
 use super::client::Habit;
 use super::mistake::Mistake;
 use super::region::{Logs, Region};
@@ -27,7 +28,10 @@ fn holding(u: u8, a: i32) -> Option<Row> {
 
 impl Scene {
     fn new(regions: usize, kind: Kind, mistake: Option<Mistake>) -> Self {
-        let rule = Rule::plain(kind);
+        Self::with(regions, Rule::plain(kind), mistake)
+    }
+
+    fn with(regions: usize, rule: Rule, mistake: Option<Mistake>) -> Self {
         let all = (0..regions).map(|me| Region::new(me, regions, rule, Habit::Unique, mistake)).collect();
         Self { all, logs: vec![Vec::new(); regions], rng: Rng::new(1) }
     }
@@ -150,5 +154,32 @@ fn three_way_ownership_ends_the_same_in_every_order_of_arrival() {
         scene.apply(0, order[0].max(1), 1);
         assert_eq!(scene.rest(), BTreeMap::from([(1, row(10).unwrap())]));
     }
-    assert!(REGIONS_MAX >= 3);
+}
+
+#[test]
+fn a_row_whose_history_is_pruned_counts_as_older_than_what_clashes_with_it() {
+    let rule = Rule { kind: Kind::Columns, deletes: Deletes::Lose };
+    let mut scene = Scene::with(3, rule, None);
+    scene.write(0, 1, &[(1, holding(9, 0))]);
+    scene.apply(1, 0, 1);
+    scene.apply(2, 0, 1);
+    // Region 2 gives the value 1 to row 2, and 1 applies that; neither knows that 0 gives it to row 1 and deletes that row.
+    scene.write(2, 5, &[(2, holding(1, 0))]);
+    scene.apply(1, 2, 1);
+    scene.write(0, 10, &[(1, holding(1, 0))]);
+    scene.write(0, 20, &[(1, None)]);
+    scene.apply(0, 2, 1);
+    for origin in 1..3 {
+        let mut positions = Vec::new();
+        super::write_position(&mut scene.all[origin], &mut scene.logs[origin], &mut positions);
+        scene.all[0].read_positions(origin, &positions);
+    }
+    scene.all[0].prune(usize::MAX);
+    // A concurrent update puts row 1 back, with the value that it had when it was deleted.
+    scene.write(1, 15, &[(1, Some(Row { count: 3, ..holding(9, 0).unwrap() }))]);
+    scene.apply(0, 1, 1);
+    let merged = Row { count: 3, ..holding(1, 0).unwrap() };
+    assert_eq!(scene.all[0].rows, BTreeMap::from([(1, merged)]), "row 2 is stable, hence older");
+    assert_eq!(scene.all[0].counts.repairs, 1);
+    assert_eq!(scene.rest(), BTreeMap::from([(1, merged)]));
 }

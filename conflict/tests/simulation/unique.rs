@@ -2,38 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use conflict::{Batch, Place, Write};
-use transaction::RepairPlace;
+use conflict::{Place, Write};
+use transaction::{RepairPlace, WriteId};
 
-use super::change::{Change, Key, hash};
+use super::change::{Change, Key, hash, name};
 use super::mistake::Mistake;
 use super::region::Region;
 use super::row::Row;
+use super::twin::Batch;
 
 /// A row that goes, and where its repair stands.
 pub(crate) type Loser = (Key, Row, RepairPlace);
 
+/// How new a row is. One all of whose writes the batch has seen is older than any row of the batch. Two rows that one
+/// primary-key update wrote have the same place.
+type Age = (Option<Place>, Key);
+
 impl Region {
     /// Gives the rows of a batch what the folds want, as far as unique keys let them; returns what had to go.
-    pub(crate) fn settle(&mut self, wanted: BTreeMap<Key, Option<Row>>, batch: &Batch) -> Vec<Loser> {
+    pub(crate) fn settle(
+        &mut self,
+        wanted: BTreeMap<Key, Option<Row>>,
+        batch: &Batch,
+        first: &Change,
+    ) -> Vec<Loser> {
+        // By its stamp alone: it may be a record of repairs.
+        let incoming = Write { id: WriteId { index: 0, ..first.id() }, live: true, repair: None };
+        let age = |region: &Self, key: Key| -> (Age, RepairPlace) {
+            let newest = region.newest(key, batch, first);
+            let after = newest.unwrap_or(incoming).place_after().unwrap();
+            ((newest.map(|newest| newest.place()), key), after)
+        };
         let mut losers = Vec::new();
-        let mut order: Vec<(Write, Key, Row)> = Vec::new();
+        let mut order = Vec::new();
         for (key, row) in &wanted {
             self.set(*key, None);
             if let Some(row) = row {
-                order.push((self.newest(*key, batch), *key, *row));
+                order.push((age(self, *key), *row));
             }
         }
-        order.sort_by_key(|(newest, key, _)| (rank(newest, *key), *key));
-        for (newest, key, row) in order.into_iter().rev() {
-            let clashing: Vec<(Write, Key)> =
-                self.clashing(key, &row).map(|other| (self.newest(other, batch), other)).collect();
-            if clashing.iter().any(|(other, held)| rank(other, *held) > rank(&newest, key)) {
-                losers.push((key, row, newest.place_after().unwrap()));
+        order.sort_by_key(|((age, _), _)| *age);
+        for (((newest, key), after), row) in order.into_iter().rev() {
+            let clashing: Vec<_> = self.clashing(key, &row).map(|other| age(self, other)).collect();
+            if clashing.iter().any(|(other, _)| *other > (newest, key)) {
+                losers.push((key, row, after));
                 continue;
             }
-            for (other, held) in clashing {
-                losers.extend(self.rows.get(&held).map(|row| (held, *row, other.place_after().unwrap())));
+            for ((_, held), after) in clashing {
+                losers.extend(self.rows.get(&held).map(|row| (held, *row, after)));
                 self.set(held, None);
             }
             self.set(key, Some(row));
@@ -41,9 +57,16 @@ impl Region {
         losers
     }
 
-    /// The newest write of a row. A row that clashes with an incoming write has unstable writes (SEMANTICS.md).
-    fn newest(&self, key: Key, batch: &Batch) -> Write {
-        batch.newest(&self.index, hash(key)).expect("a row that clashes has a history").0
+    /// The newest write of a row, unless the batch's first transaction has seen all that the index holds of it: then what
+    /// came after that may have been pruned.
+    fn newest(&self, key: Key, batch: &Batch, first: &Change) -> Option<Write> {
+        let story = batch.story(&self.index, hash(key))?;
+        let seen = |id: &WriteId| match (0..self.regions).find(|region| name(*region) == id.origin) {
+            Some(origin) if origin == first.origin => id.sequence.0 < first.sequence,
+            origin => origin.is_some_and(|origin| id.sequence.0 <= first.seen[origin]),
+        };
+        let counts = story.writes.iter().any(|chapter| chapter.from_batch || !seen(&chapter.write.id));
+        story.newest().copied().filter(|_| counts)
     }
 
     /// Writes the repairs to this region's own log, in the same MySQL transaction as the batch.
@@ -53,9 +76,7 @@ impl Region {
         }
         self.counts.repairs += losers.len() as u64;
         let fresh = self.mistake == Some(Mistake::RepairAtOwnTime);
-        if fresh {
-            self.hlc = self.hlc.tick(0);
-        }
+        self.hlc = self.hlc.tick(0);
         let blank = self.blank(self.hlc);
         let changes = losers.into_iter().enumerate().map(|(index, (key, row, place))| Change {
             repair: (!fresh).then_some(place),
@@ -64,9 +85,4 @@ impl Region {
         let changes = changes.collect();
         self.commit(changes);
     }
-}
-
-/// How new the newest write of a row is. Two rows that one primary-key update wrote have the same place.
-fn rank(newest: &Write, key: Key) -> (Place, Key) {
-    (newest.place(), key)
 }

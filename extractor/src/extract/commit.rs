@@ -22,12 +22,14 @@ impl<S: Sink> Extractor<S> {
 
     fn commit_applied(&mut self, group: &mut Group) -> Result<(), ExtractError> {
         self.check_row_count(group)?;
-        if !group.repairs.is_empty() {
+        if !group.repairs.is_empty() || !group.suspensions.is_empty() {
             group.before = Some(self.resume.stamper.clone());
         }
         for marker in &group.markers {
             self.resume.stamper.applied(marker.origin, marker.sequence, marker.hlc);
         }
+        // Repairs of this transaction have seen what it made of the suspended tables.
+        std::mem::take(&mut group.suspensions).apply(&mut self.resume.stamper.suspended);
         if group.repairs.is_empty() { Ok(()) } else { self.commit_repairs(group) }
     }
 
@@ -39,9 +41,9 @@ impl<S: Sink> Extractor<S> {
         }
         let (places, events) = std::mem::take(&mut group.repairs).into_parts();
         self.sink.repairs(&stamp, &places, &events).map_err(ExtractError::Sink)?;
-        let Stamp { sequence, hlc, context } = stamp;
+        let Stamp { sequence, hlc, context, suspended } = stamp;
         let (gtid, commit_us) = (group.gtid, group.commit_us);
-        let transaction = TransactionBody { context, gtid, commit_us, chunks: 0, events: &events };
+        let transaction = TransactionBody { context, suspended, gtid, commit_us, chunks: 0, events: &events };
         self.append(sequence, hlc, false, Body::Repair { places, transaction })
     }
 
@@ -54,6 +56,7 @@ impl<S: Sink> Extractor<S> {
         let events = std::mem::take(&mut group.events);
         let body = Body::Transaction(TransactionBody {
             context: stamp.context,
+            suspended: stamp.suspended,
             gtid: group.gtid,
             commit_us: group.commit_us,
             chunks: group.chunks,

@@ -79,7 +79,12 @@ pub fn fresh() -> Resume {
         region: name("eu"),
         lineage: Lineage { incarnation: Incarnation(1), epoch: Epoch(1) },
         executed: GtidSet::new(),
-        stamper: Stamper { context: Context::new(), last_hlc: Hlc(0), last_sequence: Sequence(0) },
+        stamper: Stamper {
+            context: Context::new(),
+            suspended: Default::default(),
+            last_hlc: Hlc(0),
+            last_sequence: Sequence(0),
+        },
         logged: VecDeque::new(),
         next_record: RecordNumber(1),
         may_write: true,
@@ -148,6 +153,7 @@ pub fn resume_from(records: &[Vec<u8>]) -> Resume {
                 resume.executed = position.executed.parse().unwrap();
                 resume.stamper = Stamper {
                     context: position.context.clone(),
+                    suspended: position.suspended.clone(),
                     last_hlc: record.hlc,
                     last_sequence: position.last_sequence,
                 };

@@ -8,6 +8,8 @@ use serde_json::Value;
 pub struct Conflict {
     /// Its id, the same in every region.
     pub id: String,
+    /// Where it was found.
+    pub region: String,
     /// The table, as `schema.table`.
     pub table: String,
     /// The values of the primary key as SQL literals, with commas between them.
@@ -56,6 +58,7 @@ fn conflict(value: &Value) -> Conflict {
     let schema = value["schema"].as_str().map(|schema| format!("{schema}.")).unwrap_or_default();
     Conflict {
         id: text(&value["id"]),
+        region: text(&value["region"]),
         table: format!("{schema}{}", text(&value["table"])),
         key: key.join(","),
         kind: text(&value["kind"]),

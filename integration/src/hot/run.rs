@@ -1,12 +1,14 @@
 //! The whole course of the hot rows: servers, writers and kills, quiet, judgement.
 
 use super::checker::{self, Tables, Verdict};
+use super::conflicts;
 use super::ledger::{self, Ledger, Transaction};
 use super::schema::{self, TABLES};
 use super::writer::{Control, Done, Writer, WriterPlan};
 use crate::mesh::set;
 use crate::shop::dice::Dice;
 use crate::{Error, Mesh, MeshPlan, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,8 +47,10 @@ pub struct Report {
     pub given_up: u64,
     /// How often a `concord` was killed.
     pub kills: u32,
-    /// Conflicts that the processes of the end have counted.
-    pub conflicts: u64,
+    /// How many conflicts of each kind the regions have on record.
+    pub kinds: BTreeMap<String, u64>,
+    /// How many of them were found when, such as `under-lock`.
+    pub found: BTreeMap<String, u64>,
     /// How long it took from the last write to quiet.
     pub quiet_after: Duration,
 }
@@ -85,10 +89,12 @@ pub async fn run(plan: &HotPlan) -> Result<Report> {
     }
     unique_keys_hold(&mut mesh).await?;
     let verdict = checker::judge(&start, &all, &tables(&mut mesh, plan.regions[0]).await?);
-    let mut conflicts = 0;
+    let (mut kinds, mut found) = (BTreeMap::new(), BTreeMap::new());
     for region in &mesh.regions {
-        conflicts +=
-            region.concord.status().await?.origins.iter().map(|origin| origin.conflicts).sum::<u64>();
+        for conflict in conflicts::list(&region.concord)? {
+            *kinds.entry(conflict.kind).or_default() += 1;
+            *found.entry(conflict.found).or_default() += 1;
+        }
     }
     if verdict.faults.is_empty() {
         epilogue(&mut mesh, &control, &ledgers, &mut all, &start).await?;
@@ -100,7 +106,8 @@ pub async fn run(plan: &HotPlan) -> Result<Report> {
         in_doubt: done.iter().map(|done| done.in_doubt).sum(),
         given_up: done.iter().map(|done| done.given_up).sum(),
         kills: plan.kills,
-        conflicts,
+        kinds,
+        found,
         quiet_after,
     })
 }

@@ -22,6 +22,8 @@ pub enum Rule {
     DeleteWins,
     /// The newest write gives the row, but a delete loses against what is concurrent with it.
     UpdateWins,
+    /// A parent, or a child that goes with its parent: the newest write of all that lean on each other decides. A parent may be put back.
+    Family,
 }
 
 /// A table of hot rows.
@@ -41,20 +43,22 @@ pub struct Table {
 pub const OWNER: &str = "eu";
 
 /// All tables; fifty rows together.
-pub const TABLES: [Table; 8] = [
-    Table { name: "plain", columns: &["id", "token", "v"], rule: Rule::LastWriter, rows: 8 },
-    Table { name: "spelled", columns: &["name", "token"], rule: Rule::LastWriter, rows: 6 },
-    Table { name: "pair", columns: &["id", "a", "b", "token"], rule: Rule::Unique, rows: 10 },
+pub const TABLES: [Table; 10] = [
+    Table { name: "plain", columns: &["id", "token", "v"], rule: Rule::LastWriter, rows: 7 },
+    Table { name: "spelled", columns: &["name", "token"], rule: Rule::LastWriter, rows: 5 },
+    Table { name: "pair", columns: &["id", "a", "b", "token"], rule: Rule::Unique, rows: 9 },
     Table {
         name: "tally",
         columns: &["id", "n", "price", "high", "low", "tags", "fore", "aft"],
         rule: Rule::Tally,
         rows: 6,
     },
-    Table { name: "mixed", columns: &["id", "fore", "aft"], rule: Rule::Columns, rows: 6 },
-    Table { name: "owned", columns: &["id", "token"], rule: Rule::Owned, rows: 6 },
-    Table { name: "fading", columns: &["id", "token"], rule: Rule::DeleteWins, rows: 4 },
-    Table { name: "keeping", columns: &["id", "token"], rule: Rule::UpdateWins, rows: 4 },
+    Table { name: "mixed", columns: &["id", "fore", "aft"], rule: Rule::Columns, rows: 5 },
+    Table { name: "owned", columns: &["id", "token"], rule: Rule::Owned, rows: 5 },
+    Table { name: "fading", columns: &["id", "token"], rule: Rule::DeleteWins, rows: 3 },
+    Table { name: "keeping", columns: &["id", "token"], rule: Rule::UpdateWins, rows: 3 },
+    Table { name: "parent", columns: &["id", "token"], rule: Rule::Family, rows: 3 },
+    Table { name: "child", columns: &["id", "parent", "token"], rule: Rule::Family, rows: 4 },
 ];
 
 /// What `[[mesh.policy]]` must say, as TOML with one array `policy`.
@@ -105,6 +109,11 @@ CREATE TABLE hot.mixed (
 CREATE TABLE hot.owned (id INT PRIMARY KEY, token VARCHAR(40) CHARACTER SET ascii NOT NULL);
 CREATE TABLE hot.fading (id INT PRIMARY KEY, token VARCHAR(40) CHARACTER SET ascii NOT NULL);
 CREATE TABLE hot.keeping (id INT PRIMARY KEY, token VARCHAR(40) CHARACTER SET ascii NOT NULL);
+CREATE TABLE hot.parent (id INT PRIMARY KEY, token VARCHAR(40) CHARACTER SET ascii NOT NULL);
+CREATE TABLE hot.child (
+  id INT PRIMARY KEY, parent INT NOT NULL, token VARCHAR(40) CHARACTER SET ascii NOT NULL,
+  FOREIGN KEY (parent) REFERENCES hot.parent (id) ON DELETE CASCADE
+);
 ";
 
 impl Table {
@@ -174,6 +183,7 @@ pub fn script() -> String {
                     format!("'{name}', 0, 0, 1000000, 1000000, '', 'seed-fore-{name}', 'seed-aft-{name}'")
                 }
                 "mixed" => format!("'{name}', 'seed-fore-{name}', 'seed-aft-{name}'"),
+                "child" => format!("'{name}', 1, 'seed-{name}'"),
                 _ => format!("'{name}', 'seed-{name}'"),
             };
             let _ = writeln!(script, "INSERT INTO {} VALUES ({values});", table.full());

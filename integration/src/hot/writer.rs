@@ -15,6 +15,8 @@ use tokio::time::MissedTickBehavior;
 
 /// A unique value that is taken already.
 const DUPLICATE: u16 = 1062;
+/// A parent that is not there.
+const NO_PARENT: u16 = 1452;
 
 /// What all writers share.
 #[derive(Debug, Default)]
@@ -186,6 +188,8 @@ impl Writer {
             "tally" => self.count(table, &key).await,
             "mixed" => self.mix(table, &key).await,
             "pair" => self.pair(table, &key).await,
+            "parent" => self.parent(table, &key).await,
+            "child" => self.child(table, &key).await,
             _ => self.whole(table, &key).await,
         }
     }
@@ -386,15 +390,54 @@ impl Writer {
         self.change(table, &[key], &statement).await.map(|_| ())
     }
 
+    /// Makes, changes or deletes a parent; its children go with it.
+    async fn parent(&mut self, table: &'static Table, key: &str) -> Result<()> {
+        // From here on nobody gives this parent another child.
+        let there = self.lock(table, key).await?.is_some();
+        let token = self.token();
+        let statement = match (there, self.dice.below(3)) {
+            (false, _) => format!("INSERT INTO hot.parent VALUES ({key}, '{token}')"),
+            (true, 0) => return self.delete_family(table, key).await,
+            (true, _) => format!("UPDATE hot.parent SET token = '{token}' WHERE id = {key}"),
+        };
+        self.change(table, &[key], &statement).await.map(|_| ())
+    }
+
+    async fn delete_family(&mut self, parents: &'static Table, key: &str) -> Result<()> {
+        let Some(children) = Table::named("child") else { return Ok(()) };
+        let ids =
+            self.sql.column(format!("SELECT id FROM hot.child WHERE parent = {key} FOR UPDATE")).await?;
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let before = self.images(children, &ids).await?;
+        self.change(parents, &[key], &format!("DELETE FROM hot.parent WHERE id = {key}")).await?;
+        self.note(children, &ids, before).await
+    }
+
+    /// Makes a child, gives it to another parent, changes or deletes it.
+    async fn child(&mut self, table: &'static Table, key: &str) -> Result<()> {
+        let there = self.lock(table, key).await?.is_some();
+        let token = self.token();
+        let parent = 1 + self.dice.below(Table::named("parent").map_or(1, |table| table.rows));
+        let statement = match (there, self.dice.below(5)) {
+            (false, _) => format!("INSERT INTO hot.child VALUES ({key}, {parent}, '{token}')"),
+            (true, 0) => format!("DELETE FROM hot.child WHERE id = {key}"),
+            (true, 1 | 2) => {
+                format!("UPDATE hot.child SET parent = {parent}, token = '{token}' WHERE id = {key}")
+            }
+            (true, _) => format!("UPDATE hot.child SET token = '{token}' WHERE id = {key}"),
+        };
+        self.change(table, &[key], &statement).await.map(|_| ())
+    }
+
     /// Runs a statement that changes at most the rows with these names, and remembers what it made of them. False if a unique value
-    /// was taken, which leaves everything as it was.
+    /// was taken or a parent is not there, which leaves everything as it was.
     async fn change(&mut self, table: &'static Table, keys: &[&str], statement: &str) -> Result<bool> {
         // A row that is moved to where it is would else be noted twice.
         let keys = if keys.windows(2).all(|pair| pair[0] == pair[1]) { &keys[..1] } else { keys };
         let before = self.images(table, keys).await?;
         match self.sql.run(statement).await {
             Ok(()) => self.note(table, keys, before).await.map(|()| true),
-            Err(error) if error.server_code() == Some(DUPLICATE) => Ok(false),
+            Err(error) if matches!(error.server_code(), Some(DUPLICATE | NO_PARENT)) => Ok(false),
             Err(error) => Err(error),
         }
     }

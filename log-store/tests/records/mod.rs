@@ -67,7 +67,7 @@ impl Writer {
         let context: Context = [(region("us"), Sequence(number))].into_iter().collect();
         let gtid = Gtid { source: Source { uuid: Uuid([7; 16]), tag: Tag::default() }, number };
         let transaction =
-            TransactionBody { context: context.clone(), gtid, commit_us: number, chunks: 0, events: &events };
+            TransactionBody { context: context.clone(), suspended: Default::default(), gtid, commit_us: number, chunks: 0, events: &events };
         let body = match kind {
             RecordKind::Transaction => Body::Transaction(transaction),
             RecordKind::Repair => {
@@ -80,6 +80,7 @@ impl Writer {
             RecordKind::Chunk => Body::Chunk { index: 0, events: &events },
             RecordKind::Position => Body::Position(PositionBody {
                 context,
+                suspended: Default::default(),
                 last_sequence: Sequence(self.sequence),
                 wall_us: number,
                 executed: "e".repeat(len),

@@ -48,8 +48,8 @@ pub(crate) fn execute(cli: &Cli) -> Outcome {
         Command::Check(args) => block_on(check::execute(args, &config()?)),
         Command::Run(args) => block_on(run::execute(args, config()?)),
         Command::Status(args) => status::execute(args, &config()?),
-        Command::Pause(args) => pause::execute(args, true, &config()?),
-        Command::Resume(args) => pause::execute(args, false, &config()?),
+        Command::Pause(args) => pause::pause(args, &config()?),
+        Command::Resume(args) => pause::resume(args, &config()?),
         Command::Drain(args) => drain::execute(args, &config()?),
         Command::Seed(args) => block_on(seed::execute(args, config()?)),
     }

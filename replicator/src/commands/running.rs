@@ -82,6 +82,23 @@ impl Running {
         Ok(granted.origins)
     }
 
+    /// Sends a wish that concerns a table; what comes of it shows in the status.
+    pub(crate) fn wish_for_table(
+        &self,
+        path: &str,
+        table: &str,
+        decide: Option<&str>,
+    ) -> Result<(), CommandError> {
+        self.status()?;
+        let url = format!("http://{}{path}", self.address);
+        let request = self.agent.post(&url).query("table", table);
+        let request = match decide {
+            Some(decide) => request.query("decide", decide),
+            None => request,
+        };
+        self.answer(request.send_empty()).map(drop)
+    }
+
     /// The body of a good answer.
     fn answer(
         &self,

@@ -235,6 +235,12 @@ fn conflicts(status: &Status, writer: &mut Writer<'_>) -> fmt::Result {
         "Conflicts that the arriving write won.",
         all(|o| o.conflicts_won as f64),
     )?;
+    writer.gauge(
+        "tables_suspended",
+        None,
+        "Tables that are not applied for now.",
+        [one(status.suspended_tables.len() as f64)],
+    )?;
     let history = &status.history;
     writer.gauge(
         "history_keys",

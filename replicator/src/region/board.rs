@@ -1,9 +1,10 @@
 //! What the running region knows of itself: written by its parts, read by status, health and metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use applier::{OriginProgress, Shared};
+use applier::tables::Suspension;
+use applier::{OriginProgress, Shared, TableWish};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use transaction::{RecordNumber, RegionName, Sequence};
@@ -104,6 +105,10 @@ pub(crate) struct Board {
     pub(crate) conflicts: Arc<ConflictJournal>,
     /// History index and extractor watermark.
     pub(crate) shared: Arc<Shared>,
+    /// Tables that are not applied for now.
+    pub(crate) suspensions: watch::Sender<Vec<Suspension>>,
+    /// What people wish of tables.
+    pub(crate) wishes: Arc<Mutex<VecDeque<TableWish>>>,
     /// Wakes the lanes.
     pub(crate) wake: Arc<Notify>,
 }
@@ -133,7 +138,9 @@ impl Board {
             let pulled = self.pulls.lock().get(origin).is_none_or(|pull| pull.offered <= log.log.durable());
             pulled && progress.applied_record >= log.log.durable()
         });
-        drained && self.shared.index.lock().stats().keys == 0
+        // What is held back of a suspended table may yet meet anything.
+        let whole = self.suspensions.borrow().is_empty();
+        drained && whole && self.shared.index.lock().stats().keys == 0
     }
 
     /// The last record of our own log that `peer` is known to have made durable, by what it acknowledged and by its beat.

@@ -14,11 +14,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use transaction::binlog::TableMap;
 use transaction::key::Need;
-use transaction::{GtidSet, RegionName, RepairPlace};
+use transaction::{GtidSet, RegionName, RepairPlace, Suspended};
 
 use super::board::{Board, ExtractorState};
 use super::clock::now_us;
-use super::writes::Writes;
+use super::writes::{Stamps, Writes};
 
 /// What the thread needs.
 pub(crate) struct Extraction {
@@ -268,9 +268,9 @@ struct RegionSink {
 
 impl RegionSink {
     /// Collects the keys that the events write; asks the server for the weights that it takes.
-    fn collect(&mut self, events: &[u8], checksums: bool) -> Result<(), String> {
+    fn collect(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<(), String> {
         loop {
-            let needs = self.walk(events, checksums)?;
+            let needs = self.walk(stamp, events, checksums)?;
             if needs.is_empty() {
                 return Ok(());
             }
@@ -280,19 +280,19 @@ impl RegionSink {
 
     /// Puts what was collected into the history index.
     fn insert(&mut self, stamp: &Stamp, repairs: &[RepairPlace]) -> Result<(), String> {
-        let writes = self.writes.finish();
+        let Stamp { sequence, hlc, context, suspended } = stamp;
+        let (origin, sequence, hlc) = (self.region, *sequence, *hlc);
+        let stamps = Stamps { origin, sequence, hlc, context, suspended, repairs };
         let mut index = self.shared.index.lock();
-        index
-            .insert(self.region, stamp.sequence, stamp.hlc, &stamp.context, repairs, writes)
-            .map_err(|e| e.to_string())?;
-        Ok(())
+        self.writes.insert_into(&mut index, &stamps, &Suspended::default()).map_err(|e| e.to_string())
     }
 
     /// Collects the keys that the events write, or the texts whose weights are missing.
-    fn walk(&mut self, events: &[u8], checksums: bool) -> Result<Vec<Need>, String> {
+    fn walk(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<Vec<Need>, String> {
         let Self { writes, carries, shared, virtual_only, .. } = self;
         let (mut unknown, version) = (Vec::<Arc<TableMap>>::new(), shared.definitions_version());
-        let needs = writes.collect(events, checksums, shared, carries, &mut |table| {
+        let apart = [&stamp.suspended];
+        let needs = writes.collect(events, checksums, shared, carries, &apart, &mut |table| {
             let verified =
                 virtual_only.as_ref().filter(|(of, narrow)| *of == version && Arc::ptr_eq(narrow, table));
             if verified.is_none() && !unknown.iter().any(|known| Arc::ptr_eq(known, table)) {
@@ -372,12 +372,12 @@ impl RegionSink {
 
 impl Sink for RegionSink {
     fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String> {
-        self.collect(events, checksums)?;
+        self.collect(stamp, events, checksums)?;
         if last { self.insert(stamp, &[]) } else { Ok(()) }
     }
 
     fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
-        self.collect(events, false)?;
+        self.collect(stamp, events, false)?;
         self.insert(stamp, places)
     }
 
@@ -394,7 +394,8 @@ impl Sink for RegionSink {
 
     fn passed(&mut self, progress: Progress<'_>) {
         let Progress { place, stamper, last_record } = progress;
-        let observed = self.shared.index.lock().observe(self.region, &stamper.context, stamper.last_sequence);
+        let claim = stamper.suspended.claim(&stamper.context);
+        let observed = self.shared.index.lock().observe(self.region, &claim, stamper.last_sequence);
         if let Err(error) = observed {
             tracing::error!("{error}");
         }

@@ -117,6 +117,8 @@ impl Region {
             heard: parking_lot::Mutex::default(),
             logs: logs.clone(),
             conflicts,
+            suspensions: watch::Sender::default(),
+            wishes: Arc::default(),
             shared,
             wake,
         });
@@ -347,8 +349,12 @@ impl Region {
         applied.push((name, Sequence(u64::MAX)));
         let shared = self.board.shared.clone();
         let began = now_us();
+        let failed = RegionError::of("concord.suspension");
+        let suspensions = applier::tables::suspensions(&mut *conn).await.map_err(|e| failed(&e))?;
+        let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
         let mut ask = async |needs| applier::learn(conn, &shared, needs).await.map_err(|e| e.to_string());
-        let done = rebuild::rebuild(&self.board.logs, &applied, &self.board.shared, &self.carries, &mut ask)
+        let (logs, carries) = (&self.board.logs, &self.carries);
+        let done = rebuild::rebuild(logs, &applied, &self.board.shared, carries, &suspended, &mut ask)
             .await
             .map_err(|e| RegionError(format!("the history index cannot be rebuilt from the logs: {e}")))?;
         tracing::info!(
@@ -404,6 +410,8 @@ impl Region {
                 .filter(|peer| self.config.mesh.policies.detect_only_between(self.config.region.name, *peer))
                 .collect(),
             journal: self.board.conflicts.clone(),
+            suspensions: self.board.suspensions.clone(),
+            wishes: self.board.wishes.clone(),
             limits: BatchLimits {
                 transactions_max: apply.batch_transactions_max as usize,
                 bytes_max: apply.batch_bytes_max.0 as usize,

@@ -1,18 +1,17 @@
 //! The history index at start, rebuilt from the logs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use applier::Shared;
 use applier::effect::Carries;
-use conflict::Index;
+use conflict::{Index, Lacks};
 use log_store::Log;
 use transaction::key::Need;
 use transaction::record::{Body, Record, RecordKind};
-use transaction::{Hlc, RecordNumber, RegionName, RepairPlace, Sequence};
+use transaction::{Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Suspended};
 
 use super::logs::LogSet;
-use super::writes::Writes;
+use super::writes::{Stamps, Writes};
 
 /// How far each log counts: of the own one everything, of a copy what its marker says is applied.
 pub(crate) type Applied = Vec<(RegionName, Sequence)>;
@@ -28,26 +27,99 @@ pub(crate) struct Rebuilt {
 
 /// Fills the index. `ask` puts texts to the server and teaches [`Shared::weights`].
 ///
-/// Reads no more of the logs than histories can need; see [`beginnings`].
+/// Reads no more of the logs than histories can need, as far as the index can tell: what is not stable, and then, as often
+/// as there is something new, what these histories lack ([`Index::lacks`]). Reading more than a history needs is harmless.
 pub(crate) async fn rebuild(
     logs: &LogSet,
     applied: &Applied,
     shared: &Shared,
     carries: &Carries,
+    suspended: &Suspended,
     ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
 ) -> Result<Rebuilt, String> {
     // First what every region is known to have: the rest of the work follows from what is not stable.
     for (origin, until) in applied {
-        survey(logs, *origin, *until, &mut shared.index.lock())?;
+        // While this region holds writes back, what others claim beyond them does not count yet.
+        let own = *until == Sequence(u64::MAX);
+        let held = suspended.iter().map(|table| table.applied.get(*origin)).min().filter(|_| !own);
+        let until = held.map_or(*until, |held| held.min(*until));
+        survey(logs, *origin, until, &mut shared.index.lock())?;
     }
-    let beginnings = beginnings(logs, applied, &shared.index.lock())?;
     let mut done = Rebuilt::default();
-    for ((origin, until), from) in applied.iter().zip(beginnings) {
+    let mut readings = Vec::with_capacity(applied.len());
+    let nothing = Suspended::default();
+    for (origin, until) in applied {
+        let own_until = *until;
+        let stable = shared.index.lock().stable(*origin).map_err(|e| e.to_string())?;
+        let log = logs.get(*origin).log.clone();
+        let until = log.tail().last_sequence.min(*until);
+        let from = stable.next().max(first_held(&log)).min(until.next());
+        // Of its own writes a region holds nothing back.
+        let held_back = if own_until == Sequence(u64::MAX) { &nothing } else { suspended };
+        let reading = Reading { origin: *origin, log, from, until, held_back };
+        let fresh = (from, until.next());
+        done.transactions += reading.insert(fresh, shared, carries, ask).await?;
+        readings.push(reading);
+    }
+    for round in 0.. {
+        let lacks = shared.index.lock().lacks().map_err(|e| e.to_string())?;
+        let Some(lacks) = lacks else { break };
+        let mut any = false;
+        for reading in &mut readings {
+            let lower = reading.lower(&lacks, round)?;
+            let mut upper = std::mem::replace(&mut reading.from, lower);
+            any |= lower < upper;
+            // Newest first: where a transaction is put in before many others, those have to make room.
+            while lower < upper {
+                let begin = lower.max(Sequence(upper.0.saturating_sub(AT_A_TIME)));
+                done.transactions += reading.insert((begin, upper), shared, carries, ask).await?;
+                upper = begin;
+            }
+        }
+        if !any {
+            break;
+        }
+    }
+    let mut index = shared.index.lock();
+    while index.prune(1 << 20).map_err(|e| e.to_string())?.more {}
+    done.unstable = index.stats().transactions;
+    Ok(done)
+}
+
+/// So many transactions of a log are put in front of others in one go.
+const AT_A_TIME: u64 = 4096;
+
+/// After so many rounds, what is read of a log is doubled with each: rows that everyone writes at once can make long chains
+/// of writes that have not seen each other.
+const ROUNDS_BEFORE_DOUBLING: u32 = 3;
+
+/// A log that is being read into the index.
+struct Reading<'a> {
+    origin: RegionName,
+    log: Arc<Log>,
+    /// The first transaction that is in the index, and all from there to `until` are.
+    from: Sequence,
+    /// The last that counts.
+    until: Sequence,
+    /// Tables of which this region applies less.
+    held_back: &'a Suspended,
+}
+
+impl Reading<'_> {
+    /// Inserts the transactions from the first number to the second, that one not included; returns how many.
+    async fn insert(
+        &self,
+        (from, to): (Sequence, Sequence),
+        shared: &Shared,
+        carries: &Carries,
+        ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
+    ) -> Result<u64, String> {
+        let Some(first) = self.first_record(from)? else { return Ok(0) };
         let mut writes = Writes::default();
-        let log = &logs.get(*origin).log;
-        let mut reader = log.read_from(from).map_err(|e| e.to_string())?;
+        let mut count = 0;
+        let mut reader = self.log.read_from(first).map_err(|e| e.to_string())?;
         while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
-            if raw.header.sequence > *until {
+            if raw.header.sequence >= to {
                 break;
             }
             let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
@@ -62,25 +134,68 @@ pub(crate) async fn rebuild(
                 writes.forget();
             }
             loop {
-                let needs = writes.collect(events, record.event_checksums, shared, carries, &mut |_| {})?;
+                let checksums = record.event_checksums;
+                let apart = [self.held_back, record.suspended().unwrap_or(self.held_back)];
+                let needs = writes.collect(events, checksums, shared, carries, &apart, &mut |_| {})?;
                 if needs.is_empty() {
                     break;
                 }
                 ask(needs).await?;
             }
             if let Some(body) = record.transaction() {
+                let (origin, sequence, hlc) = (self.origin, record.sequence, record.hlc);
+                let (context, suspends) = (&body.context, &body.suspended);
+                let stamps = Stamps { origin, sequence, hlc, context, suspended: suspends, repairs };
                 let mut index = shared.index.lock();
-                index
-                    .insert(*origin, record.sequence, record.hlc, &body.context, repairs, writes.finish())
-                    .map_err(|e| e.to_string())?;
-                done.transactions += 1;
+                writes.insert_into(&mut index, &stamps, self.held_back).map_err(|e| e.to_string())?;
+                // Nothing may be pruned yet, so merging runs is not left to that.
+                while index.tidy(AT_A_TIME as usize).map_err(|e| e.to_string())? {}
+                count += 1;
             }
         }
+        Ok(count)
     }
-    let mut index = shared.index.lock();
-    while index.prune(1 << 20).more {}
-    done.unstable = index.stats().transactions;
-    Ok(done)
+
+    /// The record at which a transaction begins; of a chain the first chunk that is held.
+    fn first_record(&self, sequence: Sequence) -> Result<Option<RecordNumber>, String> {
+        let fail = |e: log_store::Error| e.to_string();
+        let Some(last) = self.log.find_sequence(sequence).map_err(fail)? else { return Ok(None) };
+        let mut reader = self.log.read_from(last).map_err(fail)?;
+        let Some(raw) = reader.next_record().map_err(fail)? else { return Ok(None) };
+        let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+        let chunks = record.transaction().map_or(0, |transaction| u64::from(transaction.chunks));
+        let held = self.log.segments().first().map_or(last, |segment| segment.first);
+        Ok(Some(RecordNumber(last.0.saturating_sub(chunks)).max(held)))
+    }
+
+    /// The lowest transaction that histories lack, not above the lowest that is read, nor below what the log holds.
+    fn lower(&self, lacks: &Lacks, round: u32) -> Result<Sequence, String> {
+        let mut lowest = lacks.sequence(self.origin).min(self.first_since(lacks.hlc)?);
+        if lowest < self.from && round >= ROUNDS_BEFORE_DOUBLING {
+            let read = self.until.next().0.saturating_sub(self.from.0);
+            lowest = lowest.min(Sequence(self.from.0.saturating_sub(read)));
+        }
+        Ok(lowest.max(first_held(&self.log)).min(self.from))
+    }
+
+    /// The first transaction whose record has this stamp or a later one. A repair's record is not older than where it stands.
+    fn first_since(&self, hlc: Hlc) -> Result<Sequence, String> {
+        let fail = |e: log_store::Error| e.to_string();
+        let Some(number) = self.log.find_hlc(hlc).map_err(fail)? else { return Ok(self.from) };
+        let mut reader = self.log.read_from(number).map_err(fail)?;
+        while let Some(raw) = reader.next_record().map_err(fail)? {
+            if raw.header.sequence > Sequence(0) {
+                return Ok(raw.header.sequence);
+            }
+        }
+        Ok(self.from)
+    }
+}
+
+/// The first transaction that the log holds; 1 if it holds none.
+fn first_held(log: &Log) -> Sequence {
+    let held = log.segments().into_iter().find_map(|segment| segment.sequences);
+    held.map_or(Sequence(1), |(first, _)| first)
 }
 
 /// Tells the index what the origin claims, up to `until`: the newest context of the records that are applied here.
@@ -105,87 +220,12 @@ fn survey(logs: &LogSet, origin: RegionName, until: Sequence, index: &mut Index)
         if let Body::Position(position) = &record.body {
             sequence = sequence.max(position.last_sequence);
         }
-        claim = record.context().cloned().or(claim);
+        claim = record.claim().or(claim);
     }
     let Some(claim) = claim else { return Ok(()) };
     index.observe(origin, &claim, sequence).map_err(|e| e.to_string())
 }
 
-/// The lowest stamp that a repair from record `from` to transaction `until` comes after.
-fn earliest_root(log: &Arc<Log>, from: RecordNumber, until: Sequence) -> Result<Hlc, String> {
-    let mut earliest = Hlc(u64::MAX);
-    let mut reader = log.read_from(from).map_err(|e| e.to_string())?;
-    while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
-        if raw.header.sequence > until {
-            break;
-        }
-        if raw.header.kind == RecordKind::Repair
-            && let Body::Repair { places, .. } = Record::decode(raw.bytes).map_err(|e| e.to_string())?.body
-        {
-            earliest = places.iter().map(|place| place.root.hlc).fold(earliest, Hlc::min);
-        }
-    }
-    Ok(earliest)
-}
-
-/// Per log, the record from which histories are rebuilt.
-///
-/// A history holds unstable writes, writes that an unstable one is concurrent with, and whatever comes after one of these
-/// in fold order. So: from the lowest transaction that is unstable or that an unstable one does not cover, and in every log
-/// from the stamp at which the earliest of these lies; a repair lies where its root does, and its record has a later stamp.
-/// Reading more than a history needs is harmless (SEMANTICS.md).
-fn beginnings(logs: &LogSet, applied: &Applied, index: &Index) -> Result<Vec<RecordNumber>, String> {
-    let fail = |e: log_store::Error| e.to_string();
-    let mut lowest: BTreeMap<RegionName, Sequence> = BTreeMap::new();
-    for (origin, _) in applied {
-        lowest.insert(*origin, index.stable(*origin).map_err(|e| e.to_string())?.next());
-    }
-    for (origin, until) in applied {
-        let unstable = index.stable(*origin).map_err(|e| e.to_string())?.next();
-        let log = &logs.get(*origin).log;
-        let Some(from) = log.find_sequence(unstable).map_err(fail)? else { continue };
-        let mut reader = log.read_from(from).map_err(fail)?;
-        while let Some(raw) = reader.next_record().map_err(fail)? {
-            if raw.header.sequence > *until {
-                break;
-            }
-            let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
-            let Some(transaction) = record.transaction() else { continue };
-            for (other, lowest) in &mut lowest {
-                if other != origin {
-                    *lowest = (*lowest).min(transaction.context.get(*other).next());
-                }
-            }
-        }
-    }
-    let mut earliest = Hlc(u64::MAX);
-    for (origin, sequence) in &lowest {
-        let log = &logs.get(*origin).log;
-        if let Some(number) = log.find_sequence(*sequence).map_err(fail)? {
-            let mut reader = log.read_from(number).map_err(fail)?;
-            if let Some(raw) = reader.next_record().map_err(fail)? {
-                earliest = earliest.min(raw.header.hlc);
-            }
-            let until =
-                applied.iter().find(|(other, _)| other == origin).map_or(Sequence(0), |(_, until)| *until);
-            earliest = earliest.min(earliest_root(log, number, until)?);
-        } else if *sequence <= log.tail().last_sequence {
-            // Below what the log still holds: then all of it counts.
-            earliest = Hlc(0);
-        }
-    }
-    applied
-        .iter()
-        .map(|(origin, _)| {
-            let log = &logs.get(*origin).log;
-            match log.find_hlc(earliest).map_err(fail)? {
-                // A chain's chunks carry the stamp of its end, so it is found by its first one.
-                Some(number) => Ok(number),
-                None => Ok(log.durable().next()),
-            }
-        })
-        .collect()
-}
-
 #[cfg(test)]
+#[path = "rebuild/tests.rs"]
 mod tests;

@@ -33,6 +33,7 @@ pub(crate) fn from_log(
                     executed,
                     stamper: Stamper {
                         context: position.context.clone(),
+                        suspended: position.suspended.clone(),
                         last_hlc: record.hlc,
                         last_sequence: position.last_sequence,
                     },
@@ -83,6 +84,7 @@ impl Beginning {
             event_checksums: false,
             body: Body::Position(PositionBody {
                 context: self.context,
+                suspended: Default::default(),
                 last_sequence: self.last_sequence,
                 wall_us: self.wall_us,
                 executed: self.executed.to_string(),

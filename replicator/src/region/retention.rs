@@ -26,8 +26,17 @@ pub(crate) async fn prune(board: Arc<Board>, mut shutdown: watch::Receiver<bool>
     const KEYS_AT_A_TIME: usize = 10_000;
     while !*shutdown.borrow() {
         // The lock is let go between the portions: lanes and extractor need it.
-        while board.shared.index.lock().prune(KEYS_AT_A_TIME).more {
-            tokio::task::yield_now().await;
+        loop {
+            let pruned = board.shared.index.lock().prune(KEYS_AT_A_TIME);
+            match pruned {
+                Ok(pruned) if pruned.more => tokio::task::yield_now().await,
+                Ok(_) => break,
+                Err(error) => {
+                    // From now on the index refuses every look, so that extractor and lanes halt by themselves.
+                    tracing::error!("the history index cannot be pruned: {error}");
+                    return;
+                }
+            }
         }
         tokio::select! {
             _ = shutdown.changed() => {}
@@ -60,7 +69,8 @@ pub(crate) async fn retain(
     }
 }
 
-fn sweep(board: &Board, keep: Keep) {
+/// Deletes what may go now.
+pub(crate) fn sweep(board: &Board, keep: Keep) {
     let floor = board.shared.index.lock().floor();
     for (origin, entry) in board.logs.iter() {
         let policy = Retention {

@@ -1,36 +1,63 @@
 //! The writes of one transaction, as the history index takes them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use applier::Shared;
 use applier::effect::Carries;
-use transaction::KeyHash;
+use conflict::Index;
 use transaction::binlog::{Item, TableMap, Tables, for_each_item};
 use transaction::key::{KeyError, Need, keys_of_change};
+use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence, Suspended};
 
-/// Collects key, index, and whether the row lives, from a transaction's events: all at once, or chunk by chunk.
+/// Key, index, and whether the row lives.
+type Write = (KeyHash, u32, bool);
+
+/// Collects the writes of a transaction's events: all at once, or chunk by chunk.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     tables: Tables,
     next_index: u32,
-    found: Vec<(KeyHash, u32, bool)>,
+    found: Vec<Write>,
+    /// Of tables that are to be told apart, by schema and table.
+    apart: BTreeMap<(String, String), Vec<Write>>,
+}
+
+/// What a transaction is beside its writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamps<'a> {
+    pub(crate) origin: RegionName,
+    pub(crate) sequence: Sequence,
+    pub(crate) hlc: Hlc,
+    pub(crate) context: &'a Context,
+    /// Tables that its origin had suspended.
+    pub(crate) suspended: &'a Suspended,
+    /// The places of repairs; empty for a transaction.
+    pub(crate) repairs: &'a [RepairPlace],
 }
 
 impl Writes {
     /// Adds the writes of carried tables in `events`. If weights are missing, they are returned, all of them at once, and
     /// nothing was added. Local DDL makes known definitions stale. `narrow` is told each table whose images lack columns.
+    /// `apart`: which tables are suspended, here or where the transaction is from.
     pub(crate) fn collect(
         &mut self,
         events: &[u8],
         checksums: bool,
         shared: &Shared,
         carries: &Carries,
+        apart: &[&Suspended],
         narrow: &mut dyn FnMut(&Arc<TableMap>),
     ) -> Result<Vec<Need>, String> {
         let start = (self.found.len(), self.next_index);
+        let apart_before: Vec<(String, String, usize)> = self
+            .apart
+            .iter()
+            .map(|((schema, table), kept)| (schema.clone(), table.clone(), kept.len()))
+            .collect();
         let (mut needs, mut scratch) = (Vec::new(), Vec::new());
         let weights = shared.weights.read();
-        let Self { tables, next_index, found } = self;
+        let Self { tables, next_index, found, apart: kept_apart } = self;
         for_each_item::<KeyError>(events, checksums, tables, next_index, &mut |item| {
             let (table, index, change) = match item {
                 Item::Statement(_) => {
@@ -46,6 +73,11 @@ impl Writes {
                 narrow(table);
             }
             let (old, new) = keys_of_change(table, &change, &weights, &mut scratch, &mut needs)?;
+            let is_apart = apart.iter().any(|suspended| suspended.get(&table.schema, &table.table).is_some());
+            let found = match is_apart {
+                true => kept_apart.entry((table.schema.clone(), table.table.clone())).or_default(),
+                false => &mut *found,
+            };
             if let Some(old) = old.filter(|old| Some(*old) != new) {
                 found.push((old, index, false));
             }
@@ -58,20 +90,49 @@ impl Writes {
         if !needs.is_empty() {
             self.found.truncate(start.0);
             self.next_index = start.1;
+            for ((schema, table), kept) in &mut self.apart {
+                let before = apart_before.iter().find(|(s, t, _)| (s, t) == (&*schema, &*table));
+                kept.truncate(before.map_or(0, |(_, _, len)| *len));
+            }
         }
         Ok(needs)
     }
 
-    /// Forgets what was collected of a transaction that has not ended.
+    /// Inserts the writes into the index; the next transaction begins. `held_back`: tables that this region had not
+    /// applied further than that, so that writes of others beyond it do not count.
+    pub(crate) fn insert_into(
+        &mut self,
+        index: &mut Index,
+        stamps: &Stamps<'_>,
+        held_back: &Suspended,
+    ) -> Result<(), conflict::Error> {
+        let Stamps { origin, sequence, hlc, context, suspended, repairs } = *stamps;
+        let (found, apart) = self.finish();
+        if !index.insert(origin, sequence, hlc, context, repairs, found)? {
+            return Ok(());
+        }
+        for ((schema, table), writes) in apart {
+            let here = held_back.get(&schema, &table);
+            if here.is_some_and(|here| sequence > here.applied.get(origin)) {
+                continue;
+            }
+            let context = suspended.of_table(&schema, &table, context);
+            let context = context.as_ref().unwrap_or(stamps.context);
+            index.insert_also(origin, sequence, hlc, context, repairs, writes)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> (Vec<Write>, BTreeMap<(String, String), Vec<Write>>) {
+        self.next_index = 0;
+        self.tables.trim();
+        (std::mem::take(&mut self.found), std::mem::take(&mut self.apart))
+    }
+
+    /// Forgets a transaction whose end never came.
     pub(crate) fn forget(&mut self) {
         self.next_index = 0;
         self.found.clear();
-    }
-
-    /// The writes; the next transaction begins.
-    pub(crate) fn finish(&mut self) -> Vec<(KeyHash, u32, bool)> {
-        self.next_index = 0;
-        self.tables.trim();
-        std::mem::take(&mut self.found)
+        self.apart.clear();
     }
 }

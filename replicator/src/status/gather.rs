@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use applier::tables::Suspension;
 use applier::{OriginProgress, State as ApplierProgress};
 use log_store::Log;
 use transaction::{RecordNumber, RegionName, Sequence};
 
 use super::{
     Applier, ApplierState, Extractor, ExtractorState, History, Lag, Link, LinkState, Origin, Peer, Server,
-    State, Status, reasons,
+    State, Status, SuspendedTable, reasons,
 };
 use crate::region::board::{self, Board, PeerState, PullState};
 
@@ -70,6 +71,7 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
         server: Server { version: extractor.server_version.clone(), uuid: extractor.server_uuid.clone() },
         extractor: extractor_of(&extractor, own_durable),
         origins: origins.collect(),
+        suspended_tables: board.suspensions.borrow().iter().map(suspended_table).collect(),
         history: History {
             keys: stats.keys as u64,
             writes: stats.writes as u64,
@@ -85,6 +87,16 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
     };
     status.state = reasons::worst(&status);
     status
+}
+
+fn suspended_table(suspension: &Suspension) -> SuspendedTable {
+    let Suspension { table, reason, since_us } = suspension;
+    SuspendedTable {
+        table: format!("{}.{}", table.schema, table.table),
+        reason: reason.clone(),
+        since_us: *since_us,
+        applied: table.applied.iter().collect(),
+    }
 }
 
 fn extractor_of(progress: &board::ExtractorProgress, durable_record: RecordNumber) -> Extractor {

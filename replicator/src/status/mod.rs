@@ -33,6 +33,9 @@ pub(crate) struct Status {
     pub(crate) extractor: Extractor,
     /// One entry per log that it holds, by name, its own among them.
     pub(crate) origins: Vec<Origin>,
+    /// Tables that are not applied for now, by name.
+    #[serde(default)]
+    pub(crate) suspended_tables: Vec<SuspendedTable>,
     /// The history index.
     pub(crate) history: History,
     /// The other regions, by name.
@@ -47,6 +50,19 @@ pub(crate) struct Status {
     pub(crate) stable: bool,
     /// Whether that holds in every region, as far as heard.
     pub(crate) stable_everywhere: bool,
+}
+
+/// A table that is not applied for now; the others are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SuspendedTable {
+    /// Schema and table.
+    pub(crate) table: String,
+    /// Why, and what helps.
+    pub(crate) reason: String,
+    /// Since when, since 1970.
+    pub(crate) since_us: u64,
+    /// Per origin, the last transaction whose rows in it are applied.
+    pub(crate) applied: std::collections::BTreeMap<RegionName, Sequence>,
 }
 
 /// The state of a region.

@@ -5,9 +5,9 @@ use super::{ApplierState, ExtractorState, LinkState, Origin, State, Status};
 /// Something that waits, is paused or is halted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Reason {
-    /// Which part: `extractor`, `applier of us`, `link of us`, `log of us`.
+    /// Which part: `extractor`, `applier of us`, `link of us`, `log of us`, `table shop.stock`.
     pub(crate) part: String,
-    /// `halted`, `refused`, `waiting`, `connecting` or `paused`.
+    /// `halted`, `suspended`, `refused`, `waiting`, `connecting` or `paused`.
     pub(crate) state: &'static str,
     /// What it waits for, or what went wrong and what to do.
     pub(crate) reason: String,
@@ -23,11 +23,17 @@ impl std::fmt::Display for Reason {
 pub(crate) fn reasons(status: &Status) -> Vec<Reason> {
     let mut reasons: Vec<Reason> =
         of_extractor(status).into_iter().chain(status.origins.iter().flat_map(of_origin)).collect();
+    reasons.extend(status.suspended_tables.iter().map(|suspended| Reason {
+        part: format!("table {}", suspended.table),
+        state: "suspended",
+        reason: suspended.reason.clone(),
+    }));
     reasons.sort_by_key(|reason| match reason.state {
         "halted" => 0,
-        "refused" => 1,
-        "waiting" | "connecting" => 2,
-        _ => 3,
+        "suspended" => 1,
+        "refused" => 2,
+        "waiting" | "connecting" => 3,
+        _ => 4,
     });
     reasons
 }

@@ -36,6 +36,8 @@ pub(crate) fn board(dir: &Path) -> Arc<Board> {
         heard: parking_lot::Mutex::default(),
         logs,
         conflicts,
+        suspensions: watch::Sender::default(),
+        wishes: Arc::default(),
         shared: Arc::new(Shared::new(index, Weights::default())),
         wake,
     })
@@ -45,6 +47,7 @@ pub(crate) fn board(dir: &Path) -> Arc<Board> {
 pub(crate) fn transaction(number: u64, sequence: u64, hlc: u64) -> Vec<u8> {
     let body = TransactionBody {
         context: Context::new(),
+        suspended: Default::default(),
         gtid: Gtid::default(),
         commit_us: hlc,
         chunks: 0,
@@ -67,6 +70,7 @@ pub(crate) fn transaction(number: u64, sequence: u64, hlc: u64) -> Vec<u8> {
 pub(crate) fn position(number: u64, hlc: u64) -> Vec<u8> {
     let body = transaction::record::PositionBody {
         context: Context::new(),
+        suspended: Default::default(),
         last_sequence: Sequence(0),
         wall_us: hlc,
         executed: String::new(),

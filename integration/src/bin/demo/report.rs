@@ -74,6 +74,35 @@ pub(crate) fn conflicts(after: &BTreeMap<String, Status>, killed: bool) {
     print(if killed { "Conflicts (since each process's last start)" } else { "Conflicts" }, &rows);
 }
 
+/// A few conflicts of one region as its journal has them, and the newest explained.
+pub(crate) fn journal(mesh: &Mesh) {
+    let Some(region) = mesh.regions.first() else { return };
+    let id = |json: &str| {
+        let entries: serde_json::Value = serde_json::from_str(json).ok()?;
+        let newest = entries.as_array()?.last()?;
+        Some(newest.get("id")?.as_str()?.to_owned())
+    };
+    let list = region.concord.say(&["conflicts", "list", "--limit", "5"]);
+    let newest = region.concord.say(&["conflicts", "list", "--limit", "1", "--json"]);
+    match (list, newest) {
+        (Ok(list), Ok(json)) => {
+            println!(
+                "\nThe last conflicts that {} met (concord conflicts list --limit 5)\n\n{}",
+                region.name,
+                list.trim_end()
+            );
+            let shown = id(&json).and_then(|id| region.concord.say(&["conflicts", "show", &id]).ok());
+            if let Some(shown) = shown {
+                println!(
+                    "\nThe newest of them, explained (concord conflicts show ID)\n\n{}",
+                    shown.trim_end()
+                );
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => println!("\nno conflicts can be shown: {error}"),
+    }
+}
+
 pub(crate) fn delays(names: &[&str], delays: &Delays) {
     let mut rows = vec![header(&["from", "to", "p50", "p99", "longest", "measured"], [], &[])];
     for origin in names {

@@ -66,6 +66,7 @@ pub(crate) async fn demo(options: &Options) -> Result<bool> {
     report::tables(&names, &tables);
     report::transactions(&names, &transactions);
     report::conflicts(&after, options.kills > 0);
+    report::journal(&mesh);
     report::delays(&names, &wrote.delays);
     report::processes(&mesh);
     let good = report::verdict(&differences, &verdict, &transactions, wrote.kills, options);

@@ -15,6 +15,8 @@
 //! - **columns**: each column's value came with a write that no write of that column certainly follows.
 //! - **region-owned**: the row is as the owner's last write left it, or as a write that can have seen that one left it.
 //! - **delete wins, update wins**: the row is as one write left it that nothing certainly overruled.
+//! - **family**: the row is as one write left it that no later live write certainly overruled; a child has its parent; and a child is gone only if
+//!   somebody deleted it or a parent that it may have had.
 //! - A row that nobody wrote is not there, and a write that was acknowledged is never passed over as if it had not happened.
 //!
 //! What it does **not** check:
@@ -22,11 +24,13 @@
 //!   least that all decided alike.)
 //! - Whether two writes of different regions were concurrent, since writers do not know what their server had applied. So a
 //!   repair, a merge or an owner's precedence is accepted wherever it may have been due, also where it was not due.
+//! - With parents and children: whether the right one of the two was put back or removed.
 //! - That a transaction with several rows is seen whole: conflicts are decided row by row.
 //! - Whether the journal has each conflict, and the metrics their right numbers.
 //! - With an update that wins over deletes: whether a row that stays should have been deleted.
 
 mod columns;
+mod family;
 mod tally;
 mod whole;
 pub mod write;
@@ -74,6 +78,7 @@ pub struct Verdict {
 pub fn judge(start: &Tables, ledgers: &[Transaction], end: &Tables) -> Verdict {
     let mut verdict = Verdict::default();
     let nothing = BTreeMap::new();
+    let parents = family::Parents::of(ledgers, end);
     for table in &TABLES {
         let starts = start.get(table.name).unwrap_or(&nothing);
         let ends = end.get(table.name).unwrap_or(&nothing);
@@ -107,6 +112,7 @@ pub fn judge(start: &Tables, ledgers: &[Transaction], end: &Tables) -> Verdict {
                 Rule::DeleteWins => whole::delete_wins(story),
                 Rule::UpdateWins => whole::update_wins(story),
                 Rule::Owned => whole::owned(story),
+                Rule::Family => family::judge(story, &parents),
                 Rule::Columns => columns::judge(story),
                 Rule::Tally => tally::judge(story),
             };

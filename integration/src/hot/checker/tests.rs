@@ -308,6 +308,66 @@ fn a_losing_delete_cannot_stand_against_a_later_write() {
     play.fails(&["1 u"], "overruled");
 }
 
+/// A play of a child, whose parent somebody in ap deleted at the beginning or nobody did.
+fn child(parent_deleted: bool) -> Play {
+    let mut play = Play::of("child", &["id", "parent", "token"], &["1 5 s"]);
+    if parent_deleted {
+        let mut parent = Play::of("parent", &["id", "token"], &["5 p"]);
+        parent.write("ap", "5", "5 p", "");
+        play.ledgers.append(&mut parent.ledgers);
+        play.ticket = parent.ticket;
+    }
+    play
+}
+
+/// The rows, with the parents 5 and 6.
+fn with_parents(play: &Play, rows: &[&str]) -> Vec<String> {
+    let mut end = play.tables(rows);
+    let parents = Play::of("parent", &["id", "token"], &["5 p", "6 p"]);
+    end.extend(parents.start.clone());
+    let start = play.start.clone().into_iter().chain(parents.start).collect();
+    judge(&start, &play.ledgers, &end).faults
+}
+
+#[test]
+fn a_child_goes_only_with_its_parent_or_by_its_own_delete() {
+    let mut play = child(false);
+    play.write("us", "1", "1 5 s", "1 6 u");
+    assert!(with_parents(&play, &["1 6 u"]).is_empty());
+    assert!(with_parents(&play, &["1 5 s"])[0].contains("overruled"));
+    assert!(with_parents(&play, &["1 5 x"])[0].contains("no write left"));
+    assert!(with_parents(&play, &[])[0].contains("no parent of it was deleted"));
+    play.fails(&["1 6 u"], "lost its parent");
+    play.write("eu", "1", "1 6 u", "");
+    assert!(with_parents(&play, &[]).is_empty());
+    play.write("eu", "1", "", "1 6 v");
+    assert!(with_parents(&play, &["1 6 v"]).is_empty());
+    assert!(!with_parents(&play, &[]).is_empty());
+
+    let mut play = child(true);
+    play.write("us", "1", "1 5 s", "1 5 u");
+    assert!(with_parents(&play, &[]).is_empty(), "its parent was deleted");
+    play.write("us", "1", "1 5 u", "1 6 v");
+    assert!(!with_parents(&play, &[]).is_empty(), "it was given to another parent after that");
+}
+
+#[test]
+fn a_parent_may_be_put_back_until_somebody_writes_it_anew() {
+    let mut play = Play::of("parent", &["id", "token"], &["5 p"]);
+    play.write("us", "5", "5 p", "5 u");
+    play.fails(&["5 p"], "overruled");
+    play.fails(&[], "the row is gone");
+    play.write("eu", "5", "5 p", "");
+    play.passes(&["5 u"]);
+    // The region that put it back may not have heard of us's write.
+    play.passes(&["5 p"]);
+    play.passes(&[]);
+    play.write("ap", "5", "", "5 a");
+    play.passes(&["5 a"]);
+    play.fails(&["5 u"], "overruled");
+    play.fails(&[], "after every delete");
+}
+
 #[test]
 fn rows_of_several_regions_are_counted_as_contested() {
     let mut play = Play::plain(&["7 seed", "8 seed"]);

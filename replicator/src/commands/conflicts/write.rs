@@ -105,16 +105,9 @@ async fn replace_row(conn: &mut Conn, args: &ConflictsOverrideArgs, entry: &Entr
     })?;
     match rows {
         0 => println!("The row was so already; nothing was written."),
-        _ => println!(
-            "Written: {statement};\nIt goes to the other regions as a write of {}.",
-            entry_region(entry)
-        ),
+        _ => println!("Written: {statement};\nIt goes to the other regions as a write of {}.", entry.region),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn entry_region(entry: &Entry) -> String {
-    entry.region.to_string()
 }
 
 async fn read_columns(conn: &mut Conn, entry: &Entry) -> Result<Vec<Column>, mysql_async::Error> {

@@ -49,6 +49,7 @@ fn append(log: &Log, number: u64, sequence: u64, body: Body<'_>) {
 fn transaction(number: u64, chunks: u32, events: &[u8]) -> Body<'_> {
     Body::Transaction(TransactionBody {
         context: [(region("us"), Sequence(7))].into_iter().collect(),
+        suspended: Default::default(),
         gtid: format!("{SOURCE}:{number}").parse::<Gtid>().unwrap(),
         commit_us: NOON,
         chunks,
@@ -78,6 +79,7 @@ fn folder() -> tempfile::TempDir {
     append(&log, 1, 1, transaction(11, 0, &ddl));
     let position = PositionBody {
         context: Context::new(),
+        suspended: Default::default(),
         last_sequence: Sequence(1),
         wall_us: NOON,
         executed: format!("{SOURCE}:1-11"),

@@ -67,7 +67,12 @@ impl Region {
         let mut bytes = Vec::new();
         record.encode(&mut bytes);
         log.append(&bytes).unwrap();
-        log.sync().unwrap();
+    }
+
+    fn sync(&self) {
+        for origin in ["eu", "us", "ap"] {
+            self.logs.get(name(origin)).log.sync().unwrap();
+        }
     }
 
     fn transaction(&self, origin: &str, sequence: u64, hlc: u64, context: &[(&str, u64)]) {
@@ -83,6 +88,7 @@ impl Region {
     fn position(&self, origin: &str, last_sequence: u64, hlc: u64, context: &[(&str, u64)]) {
         let position = PositionBody {
             context: seen(context),
+            suspended: Default::default(),
             last_sequence: Sequence(last_sequence),
             wall_us: 0,
             executed: String::new(),
@@ -92,17 +98,33 @@ impl Region {
         self.append(origin, 0, hlc, Body::Position(position));
     }
 
-    /// The history of the first row, rebuilt; all of every log is applied.
-    async fn history(&self) -> Vec<Write> {
+    /// What a restart makes of the logs; all of every log is applied.
+    async fn rebuilt(&self) -> (Shared, Rebuilt) {
+        self.sync();
         let regions = ["eu", "us", "ap"].map(name);
         let shared = Shared::new(Index::new(&regions, name("eu")).unwrap(), Weights::default());
         let carries: Carries = Arc::new(|_, table| table == "stock");
         let applied = regions.map(|region| (region, Sequence(u64::MAX))).to_vec();
         let mut ask = async |_: Vec<Need>| -> Result<(), String> { panic!("no text is a key") };
-        rebuild(&self.logs, &applied, &shared, &carries, &mut ask).await.unwrap();
-        let story = shared.index.lock().story(key());
-        story.map_or(Vec::new(), |story| story.writes.into_iter().map(|chapter| chapter.write).collect())
+        let done =
+            rebuild(&self.logs, &applied, &shared, &carries, &Default::default(), &mut ask).await.unwrap();
+        (shared, done)
     }
+
+    /// The history of the first row, rebuilt.
+    async fn story(&self) -> Option<conflict::Story> {
+        let (shared, _) = self.rebuilt().await;
+        let story = shared.index.lock().story(key());
+        story.unwrap()
+    }
+
+    async fn history(&self) -> Vec<Write> {
+        self.story().await.map_or(Vec::new(), |story| writes(&story))
+    }
+}
+
+fn writes(story: &conflict::Story) -> Vec<Write> {
+    story.writes.iter().map(|chapter| chapter.write).collect()
 }
 
 fn seen(context: &[(&str, u64)]) -> Context {
@@ -110,7 +132,14 @@ fn seen(context: &[(&str, u64)]) -> Context {
 }
 
 fn body(context: &[(&str, u64)]) -> TransactionBody<'static> {
-    TransactionBody { context: seen(context), gtid: Gtid::default(), commit_us: 1, chunks: 0, events: rows() }
+    TransactionBody {
+        context: seen(context),
+        suspended: Default::default(),
+        gtid: Gtid::default(),
+        commit_us: 1,
+        chunks: 0,
+        events: rows(),
+    }
 }
 
 fn write(origin: &str, sequence: u64, hlc: u64) -> WriteId {
@@ -161,10 +190,56 @@ fn a_restart_goes_on_behind_the_repairs_that_the_log_holds() {
     region.position("eu", 3, 50, &[("us", 1)]);
     region.transaction("eu", 4, 60, &[("us", 1)]);
     region.repair("eu", 5, 70, &[("us", 2)], write("us", 1, 10));
+    region.sync();
     let log = &region.logs.own().log;
     let resume =
         super::super::resume::from_log(log, name("eu"), Epoch(1), true, Vec::new()).unwrap().unwrap();
     let logged: Vec<u64> = resume.logged.iter().map(|(sequence, _)| sequence.0).collect();
     assert_eq!((logged, resume.next_record), (vec![4, 5], RecordNumber(4)));
     assert_eq!(resume.stamper.last_sequence, Sequence(3));
+}
+
+/// What a history makes of the row if us owns it.
+fn owned_by_us(story: &conflict::Story) -> WriteId {
+    let policy = conflict::RegionOwned::Fixed(name("us"));
+    match conflict::fold(&policy, story, &conflict::NoImages).unwrap() {
+        conflict::Outcome::As(place) => story.writes[place].write.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_stable_write_that_only_another_stable_write_has_not_seen_decides_after_a_restart_as_before() {
+    let region = Region::new();
+    // The owner writes, and everyone has it; ap writes the row without having seen that, and everyone has that as well.
+    region.transaction("us", 1, 10, &[]);
+    region.transaction("ap", 1, 30, &[]);
+    // This region has seen the owner's write, and no one else has seen this one.
+    region.transaction("eu", 1, 20, &[("us", 1)]);
+    region.position("us", 1, 40, &[("ap", 1)]);
+    region.position("ap", 1, 40, &[("us", 1)]);
+    region.position("eu", 1, 40, &[("us", 1), ("ap", 1)]);
+    let story = region.story().await.unwrap();
+    assert_eq!(owned_by_us(&story), write("eu", 1, 20), "ap's write loses against the owner's");
+    assert_eq!(told(&writes(&story)), [("us", 1, false), ("eu", 1, false), ("ap", 1, false)]);
+}
+
+#[tokio::test]
+async fn a_chain_of_stable_writes_that_have_not_seen_each_other_is_read_to_its_beginning() {
+    let region = Region::new();
+    // us and ap write in turn, neither having seen the other's last: far more links than the rebuild reads at a time.
+    const LINKS: u64 = 2_000;
+    for link in 1..=LINKS {
+        let before = link.saturating_sub(1);
+        region.transaction("us", link, 20 * link, &[("ap", before.saturating_sub(1))]);
+        region.transaction("ap", link, 20 * link + 10, &[("us", before)]);
+    }
+    let seen: &[(&str, u64)] = &[("us", LINKS), ("ap", LINKS - 1)];
+    region.transaction("eu", 1, 30 * LINKS, seen);
+    region.position("us", LINKS, 40 * LINKS, &[("ap", LINKS)]);
+    region.position("ap", LINKS, 40 * LINKS, &[("us", LINKS)]);
+    region.position("eu", 1, 40 * LINKS, &[("us", LINKS), ("ap", LINKS)]);
+    let (shared, done) = region.rebuilt().await;
+    assert_eq!(shared.index.lock().stats().writes as u64, 3 * (2 * LINKS + 1), "three rows each");
+    assert_eq!(done.transactions, 2 * LINKS + 1, "each is read once");
 }

@@ -1,0 +1,332 @@
+//! Tables that are not applied for now: how a lane stops applying one, and how it catches up.
+//!
+//! The rows of `concord.suspension` say per table and origin up to where it is applied. They change in the same transaction as
+//! the rows that were caught up, so a crash neither loses nor repeats one; and the extractor reads them off the binlog, so
+//! that every record of this region says what its contexts do not cover.
+
+use std::sync::Arc;
+
+use transaction::binlog::Tables;
+use transaction::{Hlc, RecordNumber, RegionName, Sequence, Suspended};
+
+use crate::effect::{Carries, Rules};
+use crate::feed::{Feed, FeedError, Gate, Next, Reach};
+use crate::lane::{Lane, Stop};
+use crate::parts::{Chain, Parts};
+use crate::relations::TableName;
+use crate::session::{MarkerChange, SqlFailure};
+use crate::tables::{Applied, Suspension};
+use crate::target::{Connector, Target};
+
+/// What a person wishes of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableWish {
+    /// Stop applying it.
+    Suspend {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        table: String,
+        /// Why.
+        reason: String,
+    },
+    /// Apply what was held back, and go on.
+    Resume {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        table: String,
+        /// How rows that the policy `halt` leaves open are decided.
+        decide: Option<Decide>,
+    },
+}
+
+/// A person's decision of all rows that the policy `halt` left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decide {
+    /// The newest write in fold order.
+    Newest,
+    /// The row as it is in this region.
+    Here,
+    /// The row as the held-back writes leave it.
+    Incoming,
+}
+
+/// A table that is being caught up: its transactions change these things beside its rows.
+#[derive(Clone)]
+pub(crate) struct CatchUp {
+    /// Tables that are joined by foreign keys stop and go on together.
+    pub(crate) tables: Vec<TableName>,
+    pub(crate) decide: Option<Decide>,
+    /// Only its rows.
+    pub(crate) carries: Carries,
+    /// The markers, which stay where they are.
+    pub(crate) markers: Vec<Applied>,
+}
+
+impl CatchUp {
+    /// The marker's change of a transaction that catches up with `origin`.
+    pub(crate) fn marker(&self, origin: RegionName, owner: u64) -> Result<MarkerChange, SqlFailure> {
+        let marker = self.markers.iter().find(|marker| marker.origin == origin);
+        let Applied { sequence, record, hlc, .. } =
+            *marker.ok_or_else(|| SqlFailure::Halt(format!("origin {origin} has no marker")))?;
+        Ok(MarkerChange { origin, sequence, record, hlc, owner })
+    }
+
+    /// The statement that says how far the table is.
+    pub(crate) fn statement(&self, origin: RegionName, sequence: Sequence) -> String {
+        format!(
+            "UPDATE concord.suspension SET sequence = {sequence} WHERE origin = '{origin}' AND {}",
+            among(&self.tables)
+        )
+    }
+}
+
+/// A text as a binary string, which compares with the columns of `concord.suspension` whatever the session.
+fn literal(text: &str) -> String {
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("_utf8mb4 x'{hex}'")
+}
+
+/// The condition of being one of these tables.
+fn among(tables: &[TableName]) -> String {
+    let names: Vec<String> =
+        tables.iter().map(|(schema, table)| format!("({}, {})", literal(schema), literal(table))).collect();
+    format!("(table_schema, table_name) IN ({})", names.join(", "))
+}
+
+impl<C: Connector> Lane<C> {
+    /// Reads which tables are suspended, and lets the others through.
+    pub(crate) async fn read_suspensions(&mut self) -> Result<(), SqlFailure> {
+        let Some(target) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let suspensions = target.suspensions().await?;
+        self.show_suspensions(suspensions);
+        Ok(())
+    }
+
+    fn show_suspensions(&mut self, suspensions: Vec<Suspension>) {
+        let suspended: Arc<Suspended> =
+            Arc::new(suspensions.iter().map(|suspension| suspension.table.clone()).collect());
+        self.suspended = suspended.clone();
+        let carries = self.setup.carries.clone();
+        self.carries =
+            Arc::new(move |schema, table| carries(schema, table) && suspended.get(schema, table).is_none());
+        self.setup.suspensions.send_if_modified(|shown| {
+            let changed = *shown != suspensions;
+            *shown = suspensions;
+            changed
+        });
+    }
+
+    /// Does what people wish of tables. Returns whether there was something.
+    pub(crate) async fn grant_wishes(&mut self) -> Result<bool, Stop> {
+        let wish = self.setup.wishes.lock().pop_front();
+        let Some(wish) = wish else { return Ok(false) };
+        let done = match &wish {
+            TableWish::Suspend { schema, table, reason } => {
+                self.suspend(schema, table, reason).await.map_err(|failure| self.stop(failure))
+            }
+            TableWish::Resume { schema, table, decide } => self.catch_up(schema, table, *decide).await,
+        };
+        match done {
+            Ok(()) => Ok(true),
+            Err(Stop::Halt(reason)) => {
+                // The table stays suspended; the origins go on.
+                tracing::error!("{wish:?}: {reason}");
+                self.session = None;
+                Ok(true)
+            }
+            Err(other) => {
+                self.setup.wishes.lock().push_front(wish);
+                Err(other)
+            }
+        }
+    }
+
+    /// From here on the table is not applied, nor are those that foreign keys join to it: a row that is held back would look
+    /// like one that is gone.
+    pub(crate) async fn suspend(
+        &mut self,
+        schema: &str,
+        table: &str,
+        reason: &str,
+    ) -> Result<(), SqlFailure> {
+        if self.suspended.get(schema, table).is_some() {
+            return Ok(());
+        }
+        let (owner, since) = (self.setup.owner, (self.setup.now_us)());
+        let origins = self.setup.origins.clone();
+        let Some(target) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let relations = target.relations().await?;
+        let mut tables = relations.joined(schema, table);
+        tables.retain(|(schema, table)| {
+            (self.setup.carries)(schema, table) && self.suspended.get(schema, table).is_none()
+        });
+        let markers = target.markers().await?;
+        let Some(first) = markers.iter().find(|marker| origins.contains(&marker.origin)) else {
+            return Err(SqlFailure::Halt(format!(
+                "table {schema}.{table} cannot be suspended before a first origin is applied"
+            )));
+        };
+        let Applied { origin, sequence, record, hlc } = *first;
+        target.use_tag(origin).await?;
+        let change = MarkerChange { origin, sequence, record, hlc, owner };
+        target.begin(&change, false, None).await?;
+        let reason: String = reason.chars().take(1000).collect();
+        for (joined_schema, joined_table) in &tables {
+            let reason = match (joined_schema.as_str(), joined_table.as_str()) == (schema, table) {
+                true => reason.clone(),
+                false => format!("joined by foreign keys to {schema}.{table}, which is suspended"),
+            };
+            for origin in &origins {
+                let marker = markers.iter().find(|marker| marker.origin == *origin);
+                let sequence = marker.map(|marker| marker.sequence).unwrap_or_default();
+                target
+                    .send(&format!(
+                        "INSERT INTO concord.suspension VALUES ({}, {}, '{origin}', {sequence}, {}, {since})",
+                        literal(joined_schema),
+                        literal(joined_table),
+                        literal(&reason)
+                    ))
+                    .await?;
+            }
+        }
+        target.commit(&change, 0).await?;
+        tracing::error!("table {schema}.{table} is suspended: {reason}");
+        self.read_suspensions().await
+    }
+
+    /// Applies what was held back of a table, origin by origin as causality asks, and lets it through again.
+    pub(crate) async fn catch_up(
+        &mut self,
+        schema: &str,
+        table: &str,
+        decide: Option<Decide>,
+    ) -> Result<(), Stop> {
+        let Some(mut applied) = self.suspended.get(schema, table).map(|known| known.applied.clone()) else {
+            return Ok(());
+        };
+        // Those that were suspended with it are as far as it is.
+        let together = self.suspended.iter().filter(|known| known.applied == applied);
+        let together: Vec<TableName> =
+            together.map(|known| (known.schema.clone(), known.table.clone())).collect();
+        let carried = self.setup.carries.clone();
+        let Some(target) = &mut self.session else { return Err(Stop::Away("not connected".into())) };
+        let asked = match target.relations().await {
+            Ok(relations) => target.markers().await.map(|markers| (relations.joined(schema, table), markers)),
+            Err(failure) => Err(failure),
+        };
+        let (joined, markers) = asked.map_err(|failure| self.stop(failure))?;
+        let tables: Vec<TableName> = together.into_iter().filter(|name| joined.contains(name)).collect();
+        let only = tables.clone();
+        let catch_up = CatchUp {
+            tables,
+            decide,
+            carries: Arc::new(move |schema, table| {
+                only.iter().any(|name| (name.0.as_str(), name.1.as_str()) == (schema, table))
+                    && carried(schema, table)
+            }),
+            markers: markers.clone(),
+        };
+        self.catching_up = Some(catch_up.clone());
+        let mut feeds: Vec<(Feed, Sequence)> = Vec::new();
+        for marker in &markers {
+            let Some(from) = self.held_back(marker, applied.get(marker.origin))? else { continue };
+            let feed = Feed::new(self.setup.logs.as_ref(), marker.origin, from).map_err(Stop::Halt)?;
+            feeds.push((feed, marker.sequence));
+        }
+        loop {
+            let (mut progressed, mut waits) = (false, None);
+            for (feed, until) in &mut feeds {
+                let origin = feed.origin();
+                let next = loop {
+                    let gate = Gate {
+                        region: self.setup.region,
+                        applied: &applied,
+                        now_us: u64::MAX,
+                        skew_us_max: 0,
+                        until: *until,
+                    };
+                    let result = {
+                        let weights = self.setup.shared.weights.read();
+                        let rules =
+                            Rules { carries: &catch_up.carries, weights: &weights, ddl: self.setup.ddl };
+                        feed.next(self.setup.limits, &gate, &rules)
+                    };
+                    match result {
+                        Ok(next) => break next,
+                        Err(FeedError::Halt(reason)) => return Err(Stop::Halt(reason)),
+                        Err(FeedError::Needs(needs)) => {
+                            self.learn(needs).await.map_err(|failure| self.stop(failure))?;
+                        }
+                    }
+                };
+                let reach = match &next {
+                    Next::Batch(batch) => {
+                        if !batch.part.effects.is_empty() {
+                            self.apply(origin, &Parts::One(&batch.part), &batch.reach).await?;
+                        }
+                        batch.reach.clone()
+                    }
+                    Next::Large(large) => {
+                        let starts = parking_lot::Mutex::new(vec![(Tables::default(), 0)]);
+                        let carries = catch_up.carries.clone();
+                        let parts = Parts::Chain(Chain { origin, large, starts, carries });
+                        self.apply(origin, &parts, &large.reach).await?;
+                        large.reach.clone()
+                    }
+                    Next::WaitsFor { origin, sequence } => {
+                        waits = Some((*origin, *sequence));
+                        continue;
+                    }
+                    Next::Drained | Next::AheadOfClock { .. } => continue,
+                };
+                progressed |= reach.sequence > applied.get(origin);
+                applied.raise(origin, reach.sequence);
+            }
+            if !progressed {
+                if let Some((origin, sequence)) = waits {
+                    return Err(Stop::Halt(format!(
+                        "what was held back of {schema}.{table} waits for transaction {sequence} of {origin}, which is not \
+                         held back: please report this"
+                    )));
+                }
+                break;
+            }
+        }
+        self.lift(&catch_up).await.map_err(|failure| self.stop(failure))?;
+        self.catching_up = None;
+        tracing::info!("table {schema}.{table} is applied again");
+        Ok(())
+    }
+
+    /// Where a feed of what was held back begins; `None` if there is nothing.
+    fn held_back(&self, marker: &Applied, applied: Sequence) -> Result<Option<Reach>, Stop> {
+        if applied >= marker.sequence {
+            return Ok(None);
+        }
+        let next = applied.next();
+        let found = self.setup.logs.find(marker.origin, next).map_err(Stop::Halt)?;
+        let Some(number) = found else {
+            return Err(Stop::Halt(format!(
+                "the log of {} no longer holds transaction {next}, which was held back; seed this region anew",
+                marker.origin
+            )));
+        };
+        let record = RecordNumber(number.0.saturating_sub(1));
+        Ok(Some(Reach { record, sequence: applied, hlc: Hlc(0), claim: Default::default(), commit_us: 0 }))
+    }
+
+    /// The table is applied as far as all others.
+    async fn lift(&mut self, catch_up: &CatchUp) -> Result<(), SqlFailure> {
+        let owner = self.setup.owner;
+        let Some(first) = catch_up.markers.first() else { return Ok(()) };
+        let Some(target) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let change = catch_up.marker(first.origin, owner)?;
+        target.use_tag(first.origin).await?;
+        target.begin(&change, false, None).await?;
+        target.send(&format!("DELETE FROM concord.suspension WHERE {}", among(&catch_up.tables))).await?;
+        target.commit(&change, 0).await?;
+        self.read_suspensions().await
+    }
+}

@@ -1,0 +1,245 @@
+//! From memory to a run.
+
+use smallvec::SmallVec;
+use transaction::KeyHash;
+
+use super::{Entry, Part, PartWriter, Spill, SpilledCursor};
+use crate::history::Cursor;
+use crate::index::{Index, hash};
+use crate::node::{COVERS_ALL, LIVE, Node, WALKED};
+use crate::regions::{Origin, Seen};
+use crate::slab::NONE;
+use crate::{Error, Pruned};
+
+impl Index {
+    /// What runs hold of the history of `key`.
+    pub(crate) fn spilled(&self, key: KeyHash) -> Result<Vec<SpilledCursor<'_>>, Error> {
+        self.spill.check()?;
+        let mut found = Vec::new();
+        for part in &self.spill.parts {
+            found.extend(SpilledCursor::find(part, key, self.regions.len())?);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn is_spilled(&self, key: KeyHash) -> Result<bool, Error> {
+        self.spill.check()?;
+        for part in &self.spill.parts {
+            if part.run.find(key)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether pruning has taken note of all these writes being stable, so that the row has no history any more, though they are
+    /// still in a run.
+    pub(crate) fn is_settled(
+        &self,
+        memory: Cursor<'_>,
+        spilled: &[SpilledCursor<'_>],
+    ) -> Result<bool, Error> {
+        let mut at = memory.at;
+        while at != NONE {
+            let node = &self.nodes[at];
+            if !node.is(WALKED) {
+                return Ok(false);
+            }
+            at = node.older;
+        }
+        for cursor in spilled {
+            let mut cursor = cursor.clone();
+            while let Some(head) = &cursor.head {
+                if head.place.sequence > self.queued[usize::from(head.place.origin)] {
+                    return Ok(false);
+                }
+                cursor.advance()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Moves the older half of the index to a run if it may need more memory than it may have. `current`: the transaction
+    /// whose writes are being added; those added so far may leave, and the number stays good.
+    pub(crate) fn relieve(&mut self, current: Option<u32>) -> Result<(), Error> {
+        if self.spill.runs.is_none() || self.bytes_needed() <= self.spill.next_at {
+            return Ok(());
+        }
+        self.move_older_half(current).inspect_err(|error| self.spill.fail(error))?;
+        // What pruning has yet to look at stays; so if that is nearly all, the next try is to be worth its while.
+        self.spill.next_at = self.spill.limits.bytes.max(self.bytes_needed() / 4 * 5);
+        Ok(())
+    }
+
+    fn move_older_half(&mut self, current: Option<u32>) -> Result<(), Error> {
+        let count = self.choose();
+        let written = self.write_leaving(count);
+        if !matches!(written, Ok(Some(_))) {
+            for origin in 0..self.regions.len() {
+                self.transactions.stay(origin as Origin);
+            }
+            return written.map(|_| ());
+        }
+        self.unlink_leaving();
+        if let Some(current) = current {
+            self.transactions.begin_anew(current);
+        }
+        for origin in 0..self.regions.len() {
+            let known = &mut self.spill.known[origin];
+            self.transactions.drop_leaving(origin as Origin, |sequence| known.insert(sequence));
+        }
+        self.spill.revision = self.next_revision();
+        self.spill.parts.extend(written?);
+        self.shrink();
+        Ok(())
+    }
+
+    /// Marks the transactions that are to leave: per origin the older ones, about half the writes of all. Returns how many
+    /// writes they have.
+    ///
+    /// Those that pruning has in hand stay: it is about to drop them, and holds on to their numbers.
+    fn choose(&mut self) -> u64 {
+        let mut count = 0;
+        for origin in 0..self.regions.len() {
+            let queued = self.queued[origin];
+            let numbers: Vec<u32> = self
+                .transactions
+                .numbers(origin as Origin)
+                .filter(|number| {
+                    let transaction = &self.transactions[*number];
+                    transaction.visited || transaction.sequence > queued
+                })
+                .collect();
+            let all: u64 = numbers.iter().map(|number| u64::from(self.transactions[*number].left)).sum();
+            let mut chosen = 0;
+            for number in numbers {
+                let transaction = &mut self.transactions[number];
+                if 2 * chosen >= all && transaction.left > 0 {
+                    break;
+                }
+                transaction.leaving = true;
+                chosen += u64::from(transaction.left);
+            }
+            count += chosen;
+        }
+        count
+    }
+
+    /// Writes a run of the transactions that are leaving; nothing else changes. `None` if they have no writes.
+    fn write_leaving(&self, count: u64) -> Result<Option<Part>, Error> {
+        let Some(runs) = self.spill.runs.as_ref().filter(|_| count > 0) else { return Ok(None) };
+        let mut histories: Vec<u32> = self.histories_leaving();
+        histories.sort_unstable_by_key(|newest| self.nodes[*newest].key());
+        let mut writer = PartWriter::new(runs.begin(count)?, self.regions.len());
+        for newest in histories {
+            let key = self.nodes[newest].key();
+            let mut at = newest;
+            while at != NONE {
+                let node = &self.nodes[at];
+                if self.transactions[node.transaction()].leaving {
+                    writer.push(key, &self.entry(node), &self.stability)?;
+                }
+                at = node.older;
+            }
+        }
+        // Pruning has looked at what it had queued, and at nothing beyond.
+        let checked: SmallVec<[u64; 4]> = SmallVec::from_slice(&self.queued);
+        writer.finish(self.spill.next_part, checked)
+    }
+
+    /// The newest writes of the histories that have a write that is leaving.
+    fn histories_leaving(&self) -> Vec<u32> {
+        let mut histories = Vec::new();
+        for slot in &self.keys {
+            let mut at = slot.newest;
+            while at != NONE {
+                let node = &self.nodes[at];
+                if self.transactions[node.transaction()].leaving {
+                    histories.push(slot.newest);
+                    break;
+                }
+                at = node.older;
+            }
+        }
+        histories
+    }
+
+    fn entry(&self, node: &Node) -> Entry {
+        let transaction = &self.transactions[node.transaction()];
+        Entry {
+            place: self.place(node),
+            hlc: transaction.hlc,
+            live: node.is(LIVE),
+            // What else it covers may stay; it covers what leaves with it all the same.
+            covers: node.is(COVERS_ALL),
+            seen: Seen::from_slice(self.transactions.seen(transaction)),
+        }
+    }
+
+    /// Takes the writes that have left out of their histories.
+    fn unlink_leaving(&mut self) {
+        self.spill.next_part += 1;
+        for newest in self.histories_leaving() {
+            let key = self.nodes[newest].key();
+            // First the ring of those that stay, then the slot, and only then the nodes: a slot finds its key by its node.
+            let (mut head, mut last, mut at) = (NONE, NONE, newest);
+            let mut leaving: SmallVec<[u32; 8]> = SmallVec::new();
+            while at != NONE {
+                let node = self.nodes[at];
+                if self.transactions[node.transaction()].leaving {
+                    leaving.push(at);
+                } else if last == NONE {
+                    (head, last) = (at, at);
+                } else {
+                    self.nodes[last].older = at;
+                    self.nodes[at].newer = last;
+                    last = at;
+                }
+                at = node.older;
+            }
+            if head != NONE {
+                self.nodes[last].older = NONE;
+                self.nodes[head].newer = last;
+            }
+            let nodes = &self.nodes;
+            if let Ok(mut entry) = self.keys.find_entry(hash(key), |slot| nodes[slot.newest].key() == key) {
+                if head == NONE {
+                    entry.remove();
+                } else {
+                    entry.get_mut().newest = head;
+                }
+            }
+            self.writes -= leaving.len();
+            for number in leaving {
+                self.nodes.remove(number);
+            }
+        }
+    }
+
+    /// Notes an encounter of pruning with a key that runs hold, and leaves the rest to the writing anew of these; false if
+    /// none holds it.
+    pub(crate) fn meet(&mut self, key: KeyHash) -> Result<bool, Error> {
+        let Spill { parts, rewrite, .. } = &mut self.spill;
+        let mut met = false;
+        for part in parts {
+            if part.run.find(key)?.is_none() {
+                continue;
+            }
+            met = true;
+            match rewrite {
+                Some(rewrite) if rewrite.is_dropping(part.number) => rewrite.meet(key),
+                _ => part.met += 1,
+            }
+        }
+        Ok(met)
+    }
+
+    /// Merges runs, if there is reason to, without forgetting anything: while an index is rebuilt, nothing may be pruned yet.
+    ///
+    /// Looks at no more than `keys_max` histories; returns whether there is more to do.
+    pub fn tidy(&mut self, keys_max: usize) -> Result<bool, Error> {
+        let mut done = Pruned::default();
+        self.rewrite(keys_max, false, &mut done)?;
+        Ok(done.more)
+    }
+}

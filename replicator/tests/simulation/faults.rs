@@ -1,0 +1,94 @@
+//! What goes wrong during a run, and how it is mended.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::clock;
+use crate::mesh::Mesh;
+use crate::product::retention::{self, Keep};
+
+/// Causes faults until it is stopped; each is mended after a while.
+pub(crate) async fn cause(mesh: Rc<Mesh>) {
+    let regions = mesh.names.len() as u64;
+    if mesh.shape.fault_ms == 0 {
+        return std::future::pending().await;
+    }
+    while !mesh.failed() {
+        mesh.dice.pause(mesh.shape.fault_ms).await;
+        let place = mesh.dice.below(regions) as usize;
+        match mesh.dice.below(8) {
+            0 | 1 => {
+                let power = mesh.dice.percent(50);
+                kill(&mesh, place, power).await;
+                mesh.dice.pause(if mesh.dice.percent(30) { 2_000 } else { 50 }).await;
+                mesh.start(place).await;
+            }
+            2 | 3 => {
+                let other = mesh.dice.below(regions) as usize;
+                let pair = (place.min(other), place.max(other));
+                mesh.cut.borrow_mut().insert(pair);
+                mesh.note(format!("{} and {} are cut off", mesh.names[place], mesh.names[other]));
+            }
+            4 => mesh.cut.borrow_mut().clear(),
+            5 => set_clock(&mesh, place),
+            6 => sweep(&mesh, place),
+            _ if mesh.shape.mysqld_crashes => {
+                mesh.note(format!("mysqld of {} dies", mesh.names[place]));
+                mesh.servers[place].crash();
+                mesh.dice.pause(300).await;
+                mesh.servers[place].restart();
+            }
+            _ => sweep(&mesh, place),
+        }
+    }
+}
+
+/// Sets a region's clock wrong, and perhaps back.
+pub(crate) fn set_clock(mesh: &Mesh, place: usize) {
+    let ahead_ms = mesh.dice.between(-mesh.shape.skew_ms, mesh.shape.skew_ms);
+    clock::set(place, ahead_ms * 1_000);
+}
+
+/// Everything is up and connected from now on.
+pub(crate) async fn mend(mesh: &Rc<Mesh>) {
+    mesh.cut.borrow_mut().clear();
+    for (place, server) in mesh.servers.iter().enumerate() {
+        if server.connect().is_none() {
+            server.restart();
+        }
+        if mesh.processes.borrow()[place].is_none() && !mesh.failed() {
+            mesh.start(place).await;
+        }
+    }
+    // Once more a restart in the middle of what is not stable yet.
+    if mesh.dice.percent(50) && !mesh.failed() {
+        tokio::time::sleep(Duration::from_millis(mesh.dice.below(1_500))).await;
+        let place = mesh.dice.below(mesh.names.len() as u64) as usize;
+        sweep(mesh, place);
+        kill(mesh, place, true).await;
+        mesh.start(place).await;
+    }
+}
+
+/// The region's process dies; with `power`, so does its machine, and what was not synced is gone or torn.
+async fn kill(mesh: &Rc<Mesh>, place: usize, power: bool) {
+    let Some(process) = mesh.processes.borrow_mut()[place].take() else { return };
+    mesh.note(format!("{} dies{}", mesh.names[place], if power { " with its machine" } else { "" }));
+    mesh.archive_own(place, &process.board.logs);
+    process.kill().await;
+    if power {
+        let survived = mesh.disks.borrow()[place].crash(mesh.dice.next());
+        mesh.disks.borrow_mut()[place] = survived;
+    }
+}
+
+/// Deletes every segment that nothing needs.
+fn sweep(mesh: &Mesh, place: usize) {
+    let processes = mesh.processes.borrow();
+    let Some(process) = &processes[place] else { return };
+    mesh.archive_own(place, &process.board.logs);
+    let before: usize = process.board.logs.iter().map(|(_, entry)| entry.log.segments().len()).sum();
+    retention::sweep(&process.board, Keep { age_us: 0, bytes: 0 });
+    let after: usize = process.board.logs.iter().map(|(_, entry)| entry.log.segments().len()).sum();
+    mesh.note(format!("{} deletes {} segments", mesh.names[place], before - after));
+}

@@ -1,0 +1,233 @@
+//! A region's process: started as `concord run` starts one, over simulated parts; and its death.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use applier::effect::{Carries, DdlPolicy};
+use applier::feed::BatchLimits;
+use applier::journal::{Entry, Journal};
+use applier::target::{Connector, Target};
+use applier::{Lane, LaneSetup, OriginProgress, Shared, State};
+use log_store::{Identity, Options, Store};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, spawn_local};
+use transaction::{Epoch, GtidSet, Hlc, RecordNumber, RegionName, Sequence, Suspended};
+
+use crate::clock;
+use crate::extraction::{self, RegionSink};
+use crate::link;
+use crate::mesh::Mesh;
+use crate::mistake::Mistake;
+use crate::product::board::{Board, Conflicts};
+use crate::product::logs::LogSet;
+use crate::product::writes::Writes;
+use crate::product::{rebuild, resume, retention};
+use crate::schema::{policy, weigh, weights};
+use crate::session::Connection;
+
+/// A running region.
+pub(crate) struct Process {
+    pub(crate) board: Arc<Board>,
+    pub(crate) progress: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
+    tasks: Vec<JoinHandle<()>>,
+    _shutdown: watch::Sender<bool>,
+}
+
+/// The conflict journal of a region: ids only. It is as durable as it claims.
+#[derive(Debug, Default)]
+pub(crate) struct Ids(pub(crate) Mutex<BTreeSet<String>>);
+
+impl Journal for Ids {
+    fn write(&self, entries: &[Entry]) -> Result<(), String> {
+        self.0.lock().extend(entries.iter().map(|entry| entry.id.clone()));
+        Ok(())
+    }
+
+    fn withdraw(&self, ids: &[String]) -> Result<(), String> {
+        let mut held = self.0.lock();
+        for id in ids {
+            held.remove(id);
+        }
+        Ok(())
+    }
+}
+
+impl Process {
+    /// What keeps an origin from being applied for good.
+    pub(crate) fn halts(&self) -> Vec<String> {
+        let halted = |(origin, progress): (&RegionName, &watch::Sender<OriginProgress>)| match &progress
+            .borrow()
+            .state
+        {
+            State::Halted { reason } => Some(format!("origin {origin}: {reason}")),
+            _ => None,
+        };
+        self.progress.iter().filter_map(halted).collect()
+    }
+
+    /// Everything in memory is gone when this returns.
+    pub(crate) async fn kill(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+/// Starts a region; the error is why it does not come up.
+pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, String> {
+    let region = mesh.names[place];
+    let peers: Vec<RegionName> = mesh.names.iter().copied().filter(|name| *name != region).collect();
+    let server = mesh.servers[place].clone();
+    let disk = Arc::new(mesh.disks.borrow()[place].clone());
+    let identity = Identity { mesh: "m".to_owned(), region };
+    let options = Options { segment_bytes: mesh.shape.segment_bytes, drop_unfinished_chain: true };
+    let store = Store::open_on(disk, Path::new("/data"), identity, options).map_err(|e| e.to_string())?;
+    let wake = Arc::new(Notify::new());
+    let logs = LogSet::open(&store, region, mesh.names.iter().copied(), &wake).map_err(|e| e.to_string())?;
+    let index = conflict::Index::new(&mesh.names, region).map_err(|e| e.to_string())?;
+    let shared = Arc::new(Shared::new(index, weights()));
+    let board = Arc::new(Board { shared: shared.clone(), logs: Arc::new(logs), conflicts: Conflicts });
+    let carries: Carries = Arc::new(|schema, _| schema == "s");
+    settle_damage(mesh, place, &board)?;
+    mesh.recognise(place, &board.logs);
+
+    let connection = || Connection {
+        server: server.clone(),
+        orphans: mesh.orphans[place].clone(),
+        mistake: mesh.mistake,
+        lost_permille: mesh.shape.lost_permille,
+    };
+    let markers = loop {
+        let read = async { connection().connect().await?.markers().await };
+        match read.await {
+            Ok(markers) => break markers,
+            Err(_) => mesh.dice.pause(50).await,
+        }
+    };
+
+    let own = board.logs.own().log.clone();
+    let from_log = || resume::from_log(&own, region, Epoch(1), true, peers.clone());
+    let resumed = match from_log()? {
+        Some(resumed) => resumed,
+        None => {
+            let beginning = resume::Beginning {
+                number: RecordNumber(1),
+                last_sequence: Sequence(0),
+                hlc: Hlc(0),
+                lineage: resume::first_lineage(Epoch(1)),
+                context: transaction::Context::new(),
+                executed: GtidSet::new(),
+                wall_us: clock::read(place),
+            };
+            beginning.write(&own).map_err(|e| e.to_string())?;
+            from_log()?.ok_or("no position record after a first start")?
+        }
+    };
+
+    if mesh.mistake != Some(Mistake::ForgetfulRestart) {
+        let mut applied: rebuild::Applied =
+            markers.iter().map(|marker| (marker.origin, marker.sequence)).collect();
+        applied.push((region, Sequence(u64::MAX)));
+        let mut ask = async |needs| {
+            shared.weights.write().learn(weigh(needs));
+            Ok(())
+        };
+        rebuild::rebuild(&board.logs, &applied, &shared, &carries, &Suspended::default(), &mut ask).await?;
+    }
+
+    let (stop, shutdown) = watch::channel(false);
+    let dirty = Rc::new(Notify::new());
+    let sink = RegionSink {
+        region,
+        log: own.clone(),
+        dirty: dirty.clone(),
+        shared: shared.clone(),
+        carries: carries.clone(),
+        writes: Writes::default(),
+    };
+    let progress: BTreeMap<RegionName, watch::Sender<OriginProgress>> =
+        peers.iter().map(|peer| (*peer, watch::Sender::new(OriginProgress::default()))).collect();
+    let (schema, owner) = (mesh.schema.clone(), mesh.names[0]);
+    let setup = LaneSetup {
+        region,
+        origins: peers.clone(),
+        owner: mesh.dice.next() | 1,
+        shared: shared.clone(),
+        logs: board.logs.clone(),
+        carries,
+        ddl: DdlPolicy::Halt,
+        policies: {
+            let table: BTreeMap<&str, _> =
+                schema.tables.iter().map(|t| (t.name, policy(&schema, t.name, owner))).collect();
+            Arc::new(move |_, name| table[name].clone())
+        },
+        detect_only: BTreeSet::new(),
+        journal: mesh.journals[place].clone(),
+        limits: BatchLimits { transactions_max: mesh.shape.batch_max, bytes_max: 1 << 20 },
+        skew_us_max: 5_000_000,
+        wake,
+        now_us: clock::reader(place),
+        shutdown: shutdown.clone(),
+        suspensions: watch::Sender::default(),
+        wishes: Arc::default(),
+        progress: progress.clone(),
+    };
+
+    let mut tasks = Vec::new();
+    let failed = move |mesh: &Rc<Mesh>, reason: String| mesh.fail(format!("region {region}: {reason}"));
+    {
+        let (mesh, server) = (mesh.clone(), server.clone());
+        let extracted = extraction::extract(server, resumed, sink, mesh.shape.chunk_len);
+        tasks.push(spawn_local(async move { failed(&mesh, extracted.await) }));
+    }
+    {
+        let mesh = mesh.clone();
+        let synced = extraction::sync(server.clone(), own, dirty);
+        tasks.push(spawn_local(async move { failed(&mesh, synced.await) }));
+    }
+    {
+        let (mesh, lane) = (mesh.clone(), Lane::new(setup, connection()));
+        tasks.push(spawn_local(async move {
+            if let Err(error) = lane.run().await {
+                failed(&mesh, error.to_string());
+            }
+        }));
+    }
+    for origin in 0..mesh.names.len() {
+        if origin != place {
+            let (mesh, board) = (mesh.clone(), board.clone());
+            tasks.push(spawn_local(async move {
+                let reason = link::pull(&mesh, place, origin, &board).await;
+                failed(&mesh, reason);
+            }));
+        }
+    }
+    tasks.push(spawn_local(retention::prune(board.clone(), shutdown)));
+    Ok(Process { board, progress, tasks, _shutdown: stop })
+}
+
+/// A last record that is not intact: as the region does it, if no peer holds it.
+fn settle_damage(mesh: &Mesh, place: usize, board: &Board) -> Result<(), String> {
+    for (origin, entry) in board.logs.iter() {
+        let Some(damage) = entry.log.recovery().damaged_last else { continue };
+        mesh.note(format!("{}: log of {origin}: {}", mesh.names[place], entry.log.recovery()));
+        let own = origin == mesh.names[place];
+        if own && mesh.held_elsewhere(place) >= damage.number {
+            return Err(format!("record {} of its own log is damaged, and a peer holds it", damage.number));
+        }
+        if !own && !mesh.shape.forgive_damaged_copies {
+            return Err(format!(
+                "its copy of the log of {origin} ends in a damaged record: {}",
+                damage.reason
+            ));
+        }
+        entry.log.drop_damaged_last().map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,459 @@
+//! A simulated MySQL server: rows under locks, transactions, and the binlog that they leave.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use transaction::binlog::RowsKind;
+use transaction::{Hlc, RecordNumber, RegionName, Sequence};
+
+use crate::binlog::Binlog;
+use crate::clock;
+use crate::dice::Dice;
+use crate::locks::{Locks, Resource, Taken, Txn};
+use crate::own;
+use crate::schema::{Key, Row, Schema};
+use crate::synthetic::rows;
+
+/// Why a statement is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The transaction was rolled back.
+    Deadlock,
+    Timeout,
+    DuplicatePrimary,
+    DuplicateUnique,
+    NotFound,
+    /// 1452.
+    NoParent,
+    /// 1451.
+    HasChildren,
+    /// 3819.
+    Check,
+    /// The server was restarted.
+    Gone,
+}
+
+/// Which foreign keys a change looks after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checks {
+    /// All of them.
+    All,
+    /// None: an event says so.
+    None,
+    /// It is taken along by its parent: what refers to it goes along as well.
+    Along,
+}
+
+/// A row of `concord.marker`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marker {
+    pub(crate) sequence: Sequence,
+    pub(crate) record: RecordNumber,
+    pub(crate) hlc: Hlc,
+    pub(crate) owner: u64,
+    pub(crate) row_changes: u64,
+}
+
+enum Undo {
+    Row(usize, Key, Option<Row>),
+    Marker(RegionName, Option<Marker>),
+}
+
+#[derive(Default)]
+struct Open {
+    undo: Vec<Undo>,
+    changes: Vec<Vec<u8>>,
+    /// Images of rows in `concord.repair`.
+    repairs: Vec<Vec<u8>>,
+    client: bool,
+    /// Whose transactions a lane applies with it, and the last one.
+    applies: Option<(RegionName, Sequence)>,
+}
+
+/// Rows by primary key, per table.
+pub(crate) type Rows = Vec<BTreeMap<Key, Row>>;
+
+struct State {
+    rows: Rows,
+    /// Per table and column, who holds a value.
+    values: BTreeMap<(usize, usize, Vec<u8>), Key>,
+    markers: BTreeMap<RegionName, Marker>,
+    locks: Locks,
+    open: BTreeMap<Txn, Open>,
+    last: Txn,
+    /// Raised by each restart: connections of before are gone.
+    epoch: u64,
+    up: bool,
+    binlog: Binlog,
+    applied: Vec<(RegionName, Sequence)>,
+}
+
+pub(crate) struct Server {
+    pub(crate) place: usize,
+    pub(crate) schema: Rc<Schema>,
+    pub(crate) dice: Dice,
+    /// Whether GTIDs have tags.
+    pub(crate) tags: bool,
+    state: RefCell<State>,
+    freed: Notify,
+    pub(crate) committed: Notify,
+}
+
+impl Server {
+    pub(crate) fn new(place: usize, schema: Rc<Schema>, dice: Dice, tags: bool) -> Self {
+        let state = State {
+            rows: vec![BTreeMap::new(); schema.tables.len()],
+            values: BTreeMap::new(),
+            markers: BTreeMap::new(),
+            locks: Locks::default(),
+            open: BTreeMap::new(),
+            last: 0,
+            epoch: 1,
+            up: true,
+            binlog: Binlog::new(place as u8 + 1),
+            applied: Vec::new(),
+        };
+        Self {
+            place,
+            schema,
+            dice,
+            tags,
+            state: RefCell::new(state),
+            freed: Notify::new(),
+            committed: Notify::new(),
+        }
+    }
+
+    /// Puts a row there as if it had always been.
+    pub(crate) fn seed_row(&self, table: usize, row: Row) {
+        let key = self.schema.tables[table].key(&row);
+        let mut state = self.state.borrow_mut();
+        for column in &self.schema.tables[table].unique {
+            if let Some(value) = &row[*column] {
+                let value = self.schema.tables[table].compared(*column, value);
+                state.values.insert((table, *column, value), key.clone());
+            }
+        }
+        state.rows[table].insert(key, row);
+    }
+
+    pub(crate) fn seed_marker(&self, origin: RegionName) {
+        let (sequence, record, hlc) = (Sequence(0), RecordNumber(0), Hlc(0));
+        let marker = Marker { sequence, record, hlc, owner: 0, row_changes: 0 };
+        self.state.borrow_mut().markers.insert(origin, marker);
+    }
+
+    /// The epoch that a connection belongs to; `None` while the server is down.
+    pub(crate) fn connect(&self) -> Option<u64> {
+        let state = self.state.borrow();
+        state.up.then_some(state.epoch)
+    }
+
+    pub(crate) fn is_current(&self, epoch: u64) -> bool {
+        self.connect() == Some(epoch)
+    }
+
+    /// mysqld dies: open transactions are undone, committed ones are there.
+    pub(crate) fn crash(&self) {
+        let open: Vec<Txn> = self.state.borrow().open.keys().copied().collect();
+        for txn in open {
+            self.rollback(txn);
+        }
+        let mut state = self.state.borrow_mut();
+        state.locks.clear();
+        state.up = false;
+        drop(state);
+        self.freed.notify_waiters();
+        self.committed.notify_waiters();
+    }
+
+    pub(crate) fn restart(&self) {
+        let mut state = self.state.borrow_mut();
+        state.up = true;
+        state.epoch += 1;
+        state.binlog.begin_file();
+        drop(state);
+        self.committed.notify_waiters();
+    }
+
+    pub(crate) fn binlog<T>(&self, look: impl FnOnce(&Binlog) -> T) -> T {
+        look(&self.state.borrow().binlog)
+    }
+
+    pub(crate) fn rows(&self) -> Rows {
+        self.state.borrow().rows.clone()
+    }
+
+    pub(crate) fn row(&self, table: usize, key: &Key) -> Option<Row> {
+        self.state.borrow().rows[table].get(key).cloned()
+    }
+
+    pub(crate) fn holder(&self, table: usize, column: usize, value: &[u8]) -> Option<Key> {
+        self.state.borrow().values.get(&(table, column, value.to_vec())).cloned()
+    }
+
+    pub(crate) fn markers(&self) -> BTreeMap<RegionName, Marker> {
+        self.state.borrow().markers.clone()
+    }
+
+    /// The same without what open transactions have changed.
+    pub(crate) fn committed_markers(&self) -> BTreeMap<RegionName, Marker> {
+        let state = self.state.borrow();
+        let mut markers = state.markers.clone();
+        for undo in state.open.values().flat_map(|open| open.undo.iter().rev()) {
+            if let Undo::Marker(origin, Some(old)) = undo {
+                markers.insert(*origin, *old);
+            }
+        }
+        markers
+    }
+
+    pub(crate) fn begin(&self, client: bool) -> Txn {
+        let mut state = self.state.borrow_mut();
+        state.last += 1;
+        let txn = state.last;
+        state.open.insert(txn, Open { client, ..Open::default() });
+        txn
+    }
+
+    pub(crate) fn is_open(&self, txn: Txn) -> bool {
+        self.state.borrow().open.contains_key(&txn)
+    }
+
+    /// Takes a lock, and waits for it at most `wait_ms`.
+    pub(crate) async fn lock(&self, txn: Txn, resource: Resource, wait_ms: u64) -> Result<(), Refusal> {
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(wait_ms);
+        loop {
+            let freed = self.freed.notified();
+            let taken = {
+                let mut state = self.state.borrow_mut();
+                if state.locks.victims.remove(&txn) {
+                    return Err(Refusal::Deadlock);
+                }
+                if !state.open.contains_key(&txn) {
+                    return Err(Refusal::Gone);
+                }
+                state.locks.take(txn, &resource)
+            };
+            match taken {
+                Taken::Mine => return Ok(()),
+                Taken::Waits => {}
+                Taken::Circle(circle) => {
+                    let victim = *self.dice.pick(&circle);
+                    self.rollback(victim);
+                    if victim == txn {
+                        return Err(Refusal::Deadlock);
+                    }
+                    self.state.borrow_mut().locks.victims.insert(victim);
+                    continue;
+                }
+            }
+            if tokio::time::timeout_at(deadline, freed).await.is_err() {
+                self.state.borrow_mut().locks.stop_waiting(txn);
+                return Err(Refusal::Timeout);
+            }
+        }
+    }
+
+    pub(crate) fn unlock(&self, txn: Txn, resource: &Resource) {
+        self.state.borrow_mut().locks.unlock(txn, resource);
+        self.freed.notify_waiters();
+    }
+
+    /// Changes a row: `old` is the key of a row that is there, `new` a row to be there.
+    pub(crate) async fn change(
+        &self,
+        txn: Txn,
+        table: usize,
+        old: Option<Key>,
+        new: Option<Row>,
+        checks: Checks,
+        wait_ms: u64,
+    ) -> Result<u64, Refusal> {
+        let layout = &self.schema.tables[table];
+        if new.as_ref().is_some_and(|row| !layout.allows(row)) {
+            return Err(Refusal::Check);
+        }
+        let new_key = new.as_ref().map(|row| layout.key(row));
+        for key in old.iter().chain(&new_key) {
+            self.lock(txn, Resource::Row(table, key.clone()), wait_ms).await?;
+        }
+        let before = match &old {
+            Some(key) => Some(self.row(table, key).ok_or(Refusal::NotFound)?),
+            None => None,
+        };
+        if let Some(key) = &new_key
+            && old.as_ref() != Some(key)
+            && self.row(table, key).is_some()
+        {
+            return Err(Refusal::DuplicatePrimary);
+        }
+        let foreign = self.schema.foreign.iter().filter(|foreign| foreign.child == table);
+        for column in layout.unique.iter().copied().chain(foreign.map(|foreign| foreign.column)) {
+            let column = &column;
+            let value = |row: &Option<Row>| {
+                row.as_ref()
+                    .and_then(|row| row[*column].as_ref().map(|value| layout.compared(*column, value)))
+            };
+            let (was, is) = (value(&before), value(&new));
+            if was == is {
+                continue;
+            }
+            for value in was.iter().chain(&is) {
+                self.lock(txn, Resource::Value(table, *column, value.clone()), wait_ms).await?;
+            }
+            if let Some(value) = &is
+                && layout.unique.contains(column)
+                && self.holder(table, *column, value).is_some()
+            {
+                return Err(Refusal::DuplicateUnique);
+            }
+        }
+        if checks != Checks::None {
+            if let Some(row) = &new {
+                self.look_for_parents(txn, table, before.as_ref(), row, wait_ms).await?;
+            }
+            if let Some(key) = old.as_ref().filter(|key| new_key.as_ref() != Some(*key)) {
+                self.take_along(txn, table, key, new.is_some(), wait_ms).await?;
+            }
+        }
+        // Waiting for a value took time, but the row was locked all along.
+        if before == new {
+            return Ok(0);
+        }
+        let mut state = self.state.borrow_mut();
+        if let Some(key) = old {
+            put(&mut state, &self.schema, txn, table, key, None);
+        }
+        if let (Some(key), Some(row)) = (new_key, &new) {
+            put(&mut state, &self.schema, txn, table, key, Some(row.clone()));
+        }
+        let images: Vec<Vec<u8>> = before.iter().chain(&new).map(|row| layout.image(row)).collect();
+        let kind = match (&before, &new) {
+            (Some(_), Some(_)) => RowsKind::Update,
+            (None, _) => RowsKind::Write,
+            (_, None) => RowsKind::Delete,
+        };
+        let mut changed = rows(kind, layout.id(), layout.map.columns.len(), &images);
+        if checks != Checks::All {
+            unchecked(&mut changed);
+        }
+        let Some(open) = state.open.get_mut(&txn) else { return Err(Refusal::Gone) };
+        open.changes.extend([layout.event.clone(), changed]);
+        Ok(1)
+    }
+
+    /// Changes a marker, which must be locked.
+    pub(crate) fn mark(&self, txn: Txn, origin: RegionName, marker: Marker) {
+        let mut state = self.state.borrow_mut();
+        let old = state.markers.insert(origin, marker);
+        let (sequence, hlc, rows) = (marker.sequence.0, marker.hlc.0, marker.row_changes);
+        if let Some(open) = state.open.get_mut(&txn) {
+            open.undo.push(Undo::Marker(origin, old));
+            open.changes.push(own::marker(origin.as_str(), sequence, hlc, rows));
+        }
+    }
+
+    /// The transaction is a lane's.
+    pub(crate) fn applies(&self, txn: Txn, origin: RegionName, sequence: Sequence) {
+        if let Some(open) = self.state.borrow_mut().open.get_mut(&txn) {
+            open.applies = Some((origin, sequence));
+        }
+    }
+
+    /// What lanes committed, in order.
+    pub(crate) fn applied(&self) -> Vec<(RegionName, Sequence)> {
+        self.state.borrow().applied.clone()
+    }
+
+    /// Inserts a row into `concord.repair`; or, with `None`, deletes them all.
+    pub(crate) fn repair(&self, txn: Txn, image: Option<Vec<u8>>) {
+        let mut state = self.state.borrow_mut();
+        let Some(open) = state.open.get_mut(&txn) else { return };
+        match image {
+            Some(image) => {
+                open.changes.push(own::repair_rows(RowsKind::Write, std::slice::from_ref(&image)));
+                open.repairs.push(image);
+            }
+            None if open.repairs.is_empty() => {}
+            None => {
+                let images = std::mem::take(&mut open.repairs);
+                open.changes.push(own::repair_rows(RowsKind::Delete, &images));
+            }
+        }
+    }
+
+    /// Commits; false if the transaction is gone.
+    pub(crate) fn commit(&self, txn: Txn, tag: Option<RegionName>) -> bool {
+        let mut state = self.state.borrow_mut();
+        let Some(open) = state.open.remove(&txn) else { return false };
+        if !open.changes.is_empty() {
+            let commit_us = clock::read(self.place);
+            state.binlog.append(tag, commit_us, open.changes, open.client);
+        }
+        state.applied.extend(open.applies);
+        state.locks.release(txn);
+        drop(state);
+        self.freed.notify_waiters();
+        self.committed.notify_waiters();
+        true
+    }
+
+    pub(crate) fn rollback(&self, txn: Txn) {
+        let mut state = self.state.borrow_mut();
+        if let Some(open) = state.open.remove(&txn) {
+            for undo in open.undo.into_iter().rev() {
+                match undo {
+                    Undo::Row(table, key, old) => set(&mut state, &self.schema, table, &key, old),
+                    Undo::Marker(origin, Some(old)) => drop(state.markers.insert(origin, old)),
+                    Undo::Marker(origin, None) => drop(state.markers.remove(&origin)),
+                }
+            }
+        }
+        state.locks.release(txn);
+        drop(state);
+        self.freed.notify_waiters();
+    }
+}
+
+/// Flags a rows event: whoever replays it looks after no foreign key.
+fn unchecked(event: &mut [u8]) {
+    const FLAGS: usize = 19 + 6;
+    event[FLAGS] |= applier::text::NO_FOREIGN_KEY_CHECKS as u8;
+    let end = event.len() - 4;
+    let sum = crc32fast::hash(&event[..end]);
+    event[end..].copy_from_slice(&sum.to_le_bytes());
+}
+
+fn put(state: &mut State, schema: &Schema, txn: Txn, table: usize, key: Key, row: Option<Row>) {
+    let old = state.rows[table].get(&key).cloned();
+    if let Some(open) = state.open.get_mut(&txn) {
+        open.undo.push(Undo::Row(table, key.clone(), old));
+    }
+    set(state, schema, table, &key, row);
+}
+
+fn set(state: &mut State, schema: &Schema, table: usize, key: &Key, row: Option<Row>) {
+    let layout = &schema.tables[table];
+    let old = match &row {
+        Some(row) => state.rows[table].insert(key.clone(), row.clone()),
+        None => state.rows[table].remove(key),
+    };
+    for column in &layout.unique {
+        let value = |row: &Option<Row>| {
+            let value = row.as_ref().and_then(|row| row[*column].as_ref());
+            value.map(|value| (table, *column, layout.compared(*column, value)))
+        };
+        if let Some(value) = value(&old)
+            && state.values.get(&value) == Some(key)
+        {
+            state.values.remove(&value);
+        }
+        if let Some(value) = value(&row) {
+            state.values.insert(value, key.clone());
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! A lane's connection to a simulated server. It can be lost at any time, also between COMMIT and its answer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use applier::definitions::Definition;
+use applier::relations::{ForeignKey, Relations, UniqueKey};
+use applier::tables::{Applied, Suspension};
+use applier::target::{Connector, KeyImage, Target};
+use applier::{MarkerChange, Passed, Shared, SqlFailure};
+use transaction::binlog::{TableMap, row_image, row_values};
+use transaction::key::Need;
+use transaction::{RegionName, Weights};
+
+use crate::locks::{Resource, Txn};
+use crate::mistake::Mistake;
+use crate::orphan::{Orphan, Orphans};
+use crate::foreign::Foreign;
+use crate::schema::{Key, Row, weigh};
+use crate::server::{Checks, Marker, Refusal, Server};
+use crate::statements::{self, Change, Statement};
+
+/// How long a lane waits for a lock.
+const WAIT_MS: u64 = 5_000;
+
+/// Most time that one statement takes, besides waiting.
+const STATEMENT_MS: u64 = 2;
+
+/// Connects a lane to its region's server.
+pub(crate) struct Connection {
+    pub(crate) server: Rc<Server>,
+    pub(crate) orphans: Rc<Orphans>,
+    pub(crate) mistake: Option<Mistake>,
+    /// Of a thousand statements, how many lose the connection.
+    pub(crate) lost_permille: u64,
+}
+
+pub(crate) struct Session {
+    server: Rc<Server>,
+    orphans: Rc<Orphans>,
+    mistake: Option<Mistake>,
+    lost_permille: u64,
+    epoch: u64,
+    txn: Option<Txn>,
+    tag: Option<RegionName>,
+    gaps: bool,
+    /// COMMIT was sent.
+    committing: bool,
+}
+
+impl Connector for Connection {
+    type Target = Session;
+
+    async fn connect(&self) -> Result<Session, SqlFailure> {
+        self.server.dice.pause(STATEMENT_MS).await;
+        let epoch = self.server.connect().ok_or_else(|| SqlFailure::Away("the server is down".into()))?;
+        Ok(Session {
+            server: self.server.clone(),
+            orphans: self.orphans.clone(),
+            mistake: self.mistake,
+            lost_permille: self.lost_permille,
+            epoch,
+            txn: None,
+            tag: None,
+            gaps: false,
+            committing: false,
+        })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+fn failure(refusal: Refusal) -> SqlFailure {
+    let text = format!("{refusal:?}");
+    match refusal {
+        Refusal::Deadlock | Refusal::Timeout => SqlFailure::Locked(text),
+        Refusal::DuplicatePrimary | Refusal::NotFound => SqlFailure::Surprise(text),
+        Refusal::DuplicateUnique | Refusal::NoParent | Refusal::HasChildren => SqlFailure::Clash(text),
+        Refusal::Check => SqlFailure::Check(text),
+        Refusal::Gone => SqlFailure::Away(text),
+    }
+}
+
+impl Session {
+    /// Leaves the open transaction to the server, which finds out later; what it was sent may take effect.
+    fn abandon(&mut self) {
+        if let Some(txn) = self.txn.take() {
+            let commits = std::mem::take(&mut self.committing) && self.server.dice.percent(50);
+            self.orphans.leave(Orphan { txn, tag: self.tag(), commits });
+        }
+    }
+
+    fn tag(&self) -> Option<RegionName> {
+        self.tag.filter(|_| self.server.tags)
+    }
+
+    /// A statement takes time, and may find the connection gone.
+    async fn step(&mut self) -> Result<(), SqlFailure> {
+        self.server.dice.pause(STATEMENT_MS).await;
+        if !self.server.is_current(self.epoch) {
+            self.txn = None;
+            return Err(SqlFailure::Away("the server was restarted".into()));
+        }
+        if self.server.dice.below(1000) < self.lost_permille {
+            self.abandon();
+            return Err(SqlFailure::Away("the connection is lost".into()));
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Txn, SqlFailure> {
+        self.txn.ok_or_else(|| SqlFailure::Away("no transaction is open".into()))
+    }
+
+    async fn lock(&self, txn: Txn, resource: Resource) -> Result<(), SqlFailure> {
+        self.server.lock(txn, resource, WAIT_MS).await.map_err(failure)
+    }
+
+    async fn apply(&mut self, text: &str) -> Result<(), SqlFailure> {
+        let txn = self.open()?;
+        match statements::read(text).map_err(SqlFailure::Halt)? {
+            Statement::Binlog(changes) => {
+                for change in changes {
+                    self.change(txn, change).await?;
+                }
+            }
+            Statement::InsertRepair(_) if self.mistake == Some(Mistake::ForgetRepairs) => {}
+            Statement::InsertRepair(image) => self.server.repair(txn, Some(image)),
+            Statement::DeleteRepairs => self.server.repair(txn, None),
+        }
+        Ok(())
+    }
+
+    async fn change(&mut self, txn: Txn, change: Change) -> Result<(), SqlFailure> {
+        let schema = self.server.schema.clone();
+        let place = schema
+            .place(&change.map.table)
+            .ok_or_else(|| SqlFailure::Halt(format!("no table {}", change.map.full_name())))?;
+        let table = &schema.tables[place];
+        if change.map.columns != table.map.columns {
+            return Err(SqlFailure::Halt(format!("another layout of {}", change.map.full_name())));
+        }
+        let old = change.before.map(|image| table.key(&table.row(&image)));
+        let new = change.after.map(|image| table.row(&image));
+        let unchecked = change.flags & applier::text::NO_FOREIGN_KEY_CHECKS != 0;
+        let checks = if unchecked { Checks::None } else { Checks::All };
+        self.server.change(txn, place, old, new, checks, WAIT_MS).await.map_err(failure)?;
+        Ok(())
+    }
+
+    fn foreign(&self, key: &ForeignKey) -> Result<Foreign, SqlFailure> {
+        let all = &self.server.schema.foreign;
+        all.iter().find(|foreign| foreign.name == key.name).copied().ok_or_else(|| halt("no such foreign key"))
+    }
+
+    fn key_of(&self, map: &TableMap, image: &[u8]) -> Result<(usize, Key), SqlFailure> {
+        let place = self.server.schema.place(&map.table).ok_or_else(|| halt("no such table"))?;
+        let values = row_values(map, image).map_err(|e| halt(&e.to_string()))?;
+        let key = values[0].ok_or_else(|| halt("a key is NULL"))?;
+        Ok((place, self.server.schema.tables[place].compared(0, key)))
+    }
+}
+
+/// An image of which only the primary key is filled in.
+fn only_key(table: &TableMap, row: &Row) -> Option<KeyImage> {
+    let mut values: Vec<Option<&[u8]>> = vec![None; row.len()];
+    values[0] = row[0].as_deref();
+    row_image(table, &values)
+}
+
+fn applied((origin, marker): (RegionName, Marker)) -> Applied {
+    let Marker { sequence, record, hlc, .. } = marker;
+    Applied { origin, sequence, record, hlc }
+}
+
+fn halt(what: &str) -> SqlFailure {
+    SqlFailure::Halt(what.to_owned())
+}
+
+impl Target for Session {
+    async fn take_ownership(&mut self, owner: u64) -> Result<Vec<Applied>, SqlFailure> {
+        self.step().await?;
+        let committed = self.server.committed_markers();
+        if self.mistake == Some(Mistake::ReadPastMarker)
+            && committed.values().all(|marker| marker.owner == owner)
+        {
+            return Ok(committed.into_iter().map(applied).collect());
+        }
+        let txn = self.server.begin(false);
+        self.txn = Some(txn);
+        for origin in self.server.markers().into_keys() {
+            self.lock(txn, Resource::Marker(origin)).await?;
+            let marker = self.server.markers()[&origin];
+            self.server.mark(txn, origin, Marker { owner, row_changes: 0, ..marker });
+        }
+        self.server.commit(txn, None);
+        self.txn = None;
+        self.markers().await
+    }
+
+    async fn markers(&mut self) -> Result<Vec<Applied>, SqlFailure> {
+        self.step().await?;
+        let txn = self.server.begin(false);
+        self.txn = Some(txn);
+        for origin in self.server.markers().into_keys() {
+            self.lock(txn, Resource::Marker(origin)).await?;
+        }
+        let markers = self.server.markers().into_iter().map(applied).collect();
+        self.server.rollback(txn);
+        self.txn = None;
+        Ok(markers)
+    }
+
+    async fn suspensions(&mut self) -> Result<Vec<Suspension>, SqlFailure> {
+        self.step().await?;
+        Ok(Vec::new())
+    }
+
+    async fn relations(&mut self) -> Result<Relations, SqlFailure> {
+        self.step().await?;
+        Ok(self.server.schema.relations())
+    }
+
+    async fn definition(
+        &mut self,
+        _: &Weights,
+        _schema: &str,
+        table: &str,
+    ) -> Result<Option<Definition>, SqlFailure> {
+        self.step().await?;
+        let schema = &self.server.schema;
+        Ok(schema.place(table).map(|place| schema.tables[place].definition()))
+    }
+
+    async fn weigh(&mut self, shared: &Shared, needs: Vec<Need>) -> Result<(), SqlFailure> {
+        self.step().await?;
+        shared.weights.write().learn(weigh(needs));
+        Ok(())
+    }
+
+    async fn use_tag(&mut self, origin: RegionName) -> Result<(), SqlFailure> {
+        self.tag = Some(origin);
+        Ok(())
+    }
+
+    async fn begin(
+        &mut self,
+        change: &MarkerChange,
+        gaps: bool,
+        binlog: Option<&str>,
+    ) -> Result<(), SqlFailure> {
+        self.step().await?;
+        let txn = self.server.begin(false);
+        self.txn = Some(txn);
+        self.gaps = gaps;
+        self.lock(txn, Resource::Marker(change.origin)).await?;
+        let marker = *self.server.markers().get(&change.origin).ok_or_else(|| halt("no marker"))?;
+        if marker.owner != change.owner {
+            return Err(SqlFailure::Fenced);
+        }
+        let MarkerChange { origin, sequence, record, hlc, .. } = *change;
+        self.server.mark(txn, origin, Marker { sequence, record, hlc, ..marker });
+        self.server.applies(txn, origin, sequence);
+        match binlog {
+            Some(text) => self.apply(text).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, statement: &str) -> Result<(), SqlFailure> {
+        self.step().await?;
+        self.apply(statement).await
+    }
+
+    async fn lock_rows(&mut self, rows: &[(&Arc<TableMap>, &[u8])]) -> Result<Vec<bool>, SqlFailure> {
+        self.step().await?;
+        let txn = self.open()?;
+        let mut there = Vec::new();
+        for (map, image) in rows {
+            let (table, key) = self.key_of(map, image)?;
+            let resource = Resource::Row(table, key.clone());
+            self.lock(txn, resource.clone()).await?;
+            let present = self.server.row(table, &key).is_some();
+            if !present && (!self.gaps || self.mistake == Some(Mistake::NoGapLocks)) {
+                self.server.unlock(txn, &resource);
+            }
+            there.push(present);
+        }
+        Ok(there)
+    }
+
+    async fn holder(
+        &mut self,
+        table: &TableMap,
+        unique: &UniqueKey,
+        image: &[u8],
+    ) -> Result<Option<KeyImage>, SqlFailure> {
+        self.step().await?;
+        let txn = self.open()?;
+        let (place, _) = self.key_of(table, image)?;
+        let layout = &self.server.schema.tables[place];
+        let column = layout.column(&unique.columns[0].0).ok_or_else(|| halt("no such column"))?;
+        let values = row_values(table, image).map_err(|e| halt(&e.to_string()))?;
+        let Some(value) = values[column] else { return Ok(None) };
+        let value = layout.compared(column, value);
+        self.lock(txn, Resource::Value(place, column, value.clone())).await?;
+        let Some(key) = self.server.holder(place, column, &value) else { return Ok(None) };
+        self.lock(txn, Resource::Row(place, key.clone())).await?;
+        let row = self.server.row(place, &key).ok_or_else(|| halt("a unique key without its row"))?;
+        Ok(only_key(table, &row))
+    }
+
+    async fn children(
+        &mut self,
+        key: &ForeignKey,
+        child: &TableMap,
+        parent: &TableMap,
+        image: &[u8],
+        rows_max: usize,
+    ) -> Result<Vec<KeyImage>, SqlFailure> {
+        self.step().await?;
+        let txn = self.open()?;
+        let foreign = self.foreign(key)?;
+        let (_, referenced) = self.key_of(parent, image)?;
+        let found = self.server.referring(txn, &foreign, &referenced, WAIT_MS).await.map_err(failure)?;
+        let mut keys = Vec::new();
+        for key in found.into_iter().take(rows_max) {
+            self.lock(txn, Resource::Row(foreign.child, key.clone())).await?;
+            if let Some(row) = self.server.row(foreign.child, &key) {
+                keys.extend(only_key(child, &row));
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn parent(
+        &mut self,
+        key: &ForeignKey,
+        parent: &TableMap,
+        child: &TableMap,
+        image: &[u8],
+    ) -> Result<Option<KeyImage>, SqlFailure> {
+        self.step().await?;
+        let txn = self.open()?;
+        let foreign = self.foreign(key)?;
+        let values = row_values(child, image).map_err(|e| halt(&e.to_string()))?;
+        let Some(value) = values[foreign.column].map(<[u8]>::to_vec) else { return Ok(None) };
+        self.lock(txn, Resource::Row(foreign.parent, value.clone())).await?;
+        Ok(self.server.row(foreign.parent, &value).and_then(|row| only_key(parent, &row)))
+    }
+
+    async fn binlog_end(&mut self) -> Result<Passed, SqlFailure> {
+        self.step().await?;
+        if self.mistake == Some(Mistake::NoSecondLook) {
+            return Ok(Passed::default());
+        }
+        let (file, offset) = self.server.binlog(|binlog| (binlog.file, binlog.offset));
+        Ok(Passed { file, offset, ..Passed::default() })
+    }
+
+    async fn commit(&mut self, change: &MarkerChange, row_changes: u64) -> Result<(), SqlFailure> {
+        self.step().await?;
+        let txn = self.open()?;
+        let marker = *self.server.markers().get(&change.origin).ok_or_else(|| halt("no marker"))?;
+        if marker.owner != change.owner {
+            return Err(SqlFailure::Fenced);
+        }
+        self.server.mark(txn, change.origin, Marker { row_changes, ..marker });
+        self.committing = true;
+        // The answer may be lost before the server has come to it, or after.
+        self.step().await?;
+        let committed = self.server.commit(txn, self.tag());
+        self.committing = false;
+        self.txn = None;
+        if !committed {
+            return Err(SqlFailure::Away("the transaction is gone".into()));
+        }
+        self.step().await
+    }
+
+    async fn rollback(&mut self) -> Result<(), SqlFailure> {
+        self.step().await?;
+        if let Some(txn) = self.txn.take() {
+            self.server.rollback(txn);
+        }
+        Ok(())
+    }
+}
