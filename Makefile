@@ -10,13 +10,16 @@ RATE ?= 60
 SHARED ?= 10
 SEED ?= 1
 
+# make soak: a year is until someone stops it.
+SECONDS ?= 31536000
+
 CARGO ?= cargo
 TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 # Each test with real servers keeps two cores busy by itself.
 export RUST_TEST_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long static fmt lint docs deny
+.PHONY: help demo test test-long soak static fmt lint docs deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +42,10 @@ test: ## all quick and middling tests, with real servers
 test-long: ## the large, the random and the slow tests (in release mode)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
-	$(CARGO) test --release --locked -p integration --features long --test long
+	$(CARGO) test --release --locked -p integration --features long --test long --test hot_rows
+
+soak: ## random schedules of the conflict rules until stopped (SECONDS=n: so long), each with another seed
+	CONCORD_SOAK_SECONDS=$(SECONDS) $(CARGO) test --locked -p conflict --test convergence soak -- --nocapture
 
 static: ## the static binary that deploy/Containerfile takes
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked -p replicator --bin concord \

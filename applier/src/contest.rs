@@ -176,26 +176,24 @@ pub(crate) struct Pair {
 /// Finds the conflict of a story; `None` if each write of the batch has seen all that were here. Two repairs that
 /// both remove the row are no conflict.
 pub(crate) fn pair_of(story: &Story) -> Option<Pair> {
-    let mut newest: Option<Pair> = None;
-    for (later, chapter) in story.writes.iter().enumerate() {
-        for earlier in &chapter.concurrent {
-            let other = &story.writes[*earlier];
-            if other.from_batch == chapter.from_batch {
-                continue;
-            }
-            let removes = |write: &Write| write.repair.is_some() && !write.live;
-            if removes(&other.write) && removes(&chapter.write) {
-                continue;
-            }
-            let (incoming, existing) = if chapter.from_batch { (later, *earlier) } else { (*earlier, later) };
-            let pair = Pair { incoming, existing };
-            let rank = |pair: &Pair| (pair.incoming, pair.existing);
-            if newest.as_ref().is_none_or(|known| rank(known) < rank(&pair)) {
-                newest = Some(pair);
-            }
+    let removes = |write: &Write| write.repair.is_some() && !write.live;
+    let writes = &story.writes;
+    let own = (0..writes.len()).rev().filter(|place| writes[*place].from_batch);
+    for incoming in own {
+        let disagrees = |other: usize| {
+            let (one, other) = (&writes[incoming].write, &writes[other]);
+            let alike = removes(one) && removes(&other.write);
+            !(other.from_batch || alike)
+        };
+        let later = (incoming + 1..writes.len())
+            .rev()
+            .find(|later| disagrees(*later) && writes[*later].concurrent.contains(incoming));
+        let earlier = || writes[incoming].concurrent.iter().copied().filter(|other| disagrees(*other)).max();
+        if let Some(existing) = later.or_else(earlier) {
+            return Some(Pair { incoming, existing });
         }
     }
-    newest
+    None
 }
 
 /// Writes of a story whose images its decision needs.
@@ -232,4 +230,47 @@ pub(crate) fn verdict(policy: &dyn Policy, story: &Story, images: &Gathered) -> 
         Outcome::Merged { image, fallback } => Verdict::Merged { image, fallback },
         Outcome::Halt => Verdict::Halt,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use conflict::Chapter;
+    use transaction::{Hlc, Sequence};
+
+    use super::*;
+
+    /// Writes in fold order: whether it is of the batch, whether it is a repair that removes the row, and which earlier ones
+    /// it is concurrent with.
+    fn story(writes: &[(bool, bool, &[usize])]) -> Story {
+        let chapter = |(place, (from_batch, removes, concurrent)): (usize, &(bool, bool, &[usize]))| {
+            let hlc = Hlc(place as u64 + 1);
+            let id = WriteId { hlc, origin: "eu".parse().unwrap(), sequence: Sequence(1), index: 0 };
+            let repair = removes.then_some(RepairPlace { root: id, level: 1 });
+            let write = Write { id, live: !removes, repair };
+            Chapter { write, from_batch: *from_batch, concurrent: concurrent.iter().copied().collect() }
+        };
+        Story { writes: writes.iter().enumerate().map(chapter).collect(), start: 0 }
+    }
+
+    fn pair(incoming: usize, existing: usize) -> Option<Pair> {
+        Some(Pair { incoming, existing })
+    }
+
+    #[test]
+    fn a_conflict_is_told_by_the_newest_two_writes_that_had_not_seen_each_other() {
+        let (here, batch) = (false, true);
+        let seen = story(&[(here, false, &[]), (batch, false, &[])]);
+        assert_eq!(pair_of(&seen), None);
+        let older = story(&[(here, false, &[]), (here, false, &[]), (batch, false, &[0, 1])]);
+        assert_eq!(pair_of(&older), pair(2, 1));
+        let newer = story(&[(batch, false, &[]), (here, false, &[0]), (here, false, &[0])]);
+        assert_eq!(pair_of(&newer), pair(0, 2));
+        let both = story(&[(here, false, &[]), (batch, false, &[0]), (batch, false, &[]), (here, false, &[1])]);
+        assert_eq!(pair_of(&both), pair(1, 3), "the newest of the batch has seen all");
+        let own = story(&[(batch, false, &[]), (batch, false, &[0])]);
+        assert_eq!(pair_of(&own), None, "of one batch");
+        let alike = story(&[(here, true, &[]), (batch, true, &[0])]);
+        assert_eq!(pair_of(&alike), None, "two regions removed the row for one reason");
+    }
 }

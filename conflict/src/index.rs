@@ -180,8 +180,7 @@ impl Index {
 
     /// Whether the transaction is held, or was held and has become dispensable.
     fn knows(&self, origin: Origin, sequence: u64) -> bool {
-        self.transactions.knows(origin, sequence)
-            || self.spill.known[usize::from(origin)].contains(sequence)
+        self.transactions.knows(origin, sequence) || self.spill.known[usize::from(origin)].contains(sequence)
     }
 
     /// Registers a transaction that is not known; its writes follow by [`Index::add`].

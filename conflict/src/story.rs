@@ -70,6 +70,13 @@ impl Concurrent {
         self.stretches.iter().map(|stretch| stretch.to - stretch.from).sum()
     }
 
+    /// Whether `place` is among them.
+    pub fn contains(&self, place: usize) -> bool {
+        self.stretches
+            .iter()
+            .any(|stretch| stretch.list[stretch.from..stretch.to].binary_search(&place).is_ok())
+    }
+
     /// The places, ascending.
     pub fn iter(&self) -> Places<'_> {
         Places {

@@ -250,8 +250,7 @@ impl Transactions {
     pub(crate) fn bytes_needed(&self) -> usize {
         // A queue doubles; so does the list of free numbers of a slab.
         let each = size_of::<Transaction>() + 2 * size_of::<u32>() + 2 * size_of::<u32>();
-        let context =
-            size_of::<Shared>() + self.queues.len() * size_of::<u64>() + 16 + 2 * size_of::<u32>();
+        let context = size_of::<Shared>() + self.queues.len() * size_of::<u64>() + 16 + 2 * size_of::<u32>();
         self.all.len() * each + self.contexts.len() * context + self.roots_held * 2 * size_of::<Root>()
     }
 

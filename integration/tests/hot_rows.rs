@@ -42,10 +42,10 @@ async fn fight(plan: HotPlan, kinds_wanted: &[&str]) {
         verdict.rows, verdict.writes, verdict.contested, verdict.made_way
     );
     let faults = &verdict.faults;
-    assert!(faults.is_empty(), "{} faults, seed {}:\n{}", faults.len(), plan.seed, faults.join("\n"));
+    let shown = faults.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(faults.is_empty(), "{} faults, seed {}:\n{shown}", faults.len(), plan.seed);
     assert!(verdict.contested >= 40, "only {} rows were written in several regions", verdict.contested);
-    for kind in ["insert-insert", "update-update", "update-delete", "delete-update", "unique", "foreign-key"]
-    {
+    for kind in kinds_wanted.iter().copied() {
         assert!(kinds.contains_key(kind), "no conflict {kind} was found, so that was not tested: {kinds:?}");
     }
 }

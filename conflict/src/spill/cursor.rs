@@ -32,12 +32,7 @@ impl<'a> SpilledCursor<'a> {
     }
 
     /// The write at this place.
-    pub(crate) fn at(
-        part: &'a Part,
-        key: KeyHash,
-        place: RunPlace,
-        regions: usize,
-    ) -> Result<Self, Error> {
+    pub(crate) fn at(part: &'a Part, key: KeyHash, place: RunPlace, regions: usize) -> Result<Self, Error> {
         let mut cursor = Self { part, key, regions, head: None, next: place, from_batch: false };
         cursor.advance()?;
         Ok(cursor)

@@ -100,12 +100,7 @@ impl PartWriter {
     }
 
     /// Appends a write; those of one key come newest first.
-    pub(crate) fn push(
-        &mut self,
-        key: KeyHash,
-        entry: &Entry,
-        stability: &Stability,
-    ) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, key: KeyHash, entry: &Entry, stability: &Stability) -> Result<(), Error> {
         self.record.clear();
         entry.encode(&mut self.record);
         self.run.push(key, &self.record)?;

@@ -10,8 +10,8 @@ use super::mistake::{Mistake, without_law_2};
 use super::region::{Logs, Region};
 use super::rng::Rng;
 use super::row::Row;
-use super::twin::Batch;
 use super::rule::{Verdict, fold};
+use super::twin::Batch;
 
 impl Region {
     /// Applies up to `count` transactions of `origin` in one batch.

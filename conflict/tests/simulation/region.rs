@@ -12,8 +12,8 @@ use super::client::{Habit, mutate};
 use super::mistake::{Mistake, Partial};
 use super::rng::Rng;
 use super::row::Row;
-use super::twin::Index;
 use super::rule::{Rule, Verdict, fold};
+use super::twin::Index;
 
 /// Logs of all regions, as far as they have been extracted.
 pub(crate) type Logs = Vec<Vec<Rc<Commit>>>;

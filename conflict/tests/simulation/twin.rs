@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use conflict::{
-    Error, Floor, Lacks, Pruned, Resolution, SpillLimits, Stats, Story, Write,
-};
+use conflict::{Error, Floor, Lacks, Pruned, Resolution, SpillLimits, Stats, Story, Write};
 use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence};
 
 use super::runs::MemoryRuns;

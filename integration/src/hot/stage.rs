@@ -27,9 +27,14 @@ impl Stage {
     }
 
     /// The same on a plan of the caller's.
+    ///
+    /// Region `us` applies one transaction at a time, the others as many as have come: what is decided must not depend on it.
     pub async fn with(plan: MeshPlan, schema: &str, policies: &str) -> Result<Self> {
         let policies = schema::parse_policies(policies)?;
-        let plan = plan.schema(schema).edit(move |_, config| {
+        let plan = plan.schema(schema).edit(move |name, config| {
+            if name == "us" {
+                set(config, "region.apply.batch_transactions_max", 1);
+            }
             if policies.as_array().is_some_and(|policies| !policies.is_empty()) {
                 set(config, "mesh.policy", policies.clone());
             }

@@ -19,6 +19,12 @@ pub(crate) struct Region {
     /// honest and fast: every commit waits for it before a peer hears of it.
     #[serde(default = "data_dir")]
     pub(crate) data_dir: PathBuf,
+    /// Memory for the histories of rows, that is, for the writes that not every region has yet; at least 4 MiB. Default 32 MiB,
+    /// some 400,000 writes. What is beyond moves to files in `data_dir`, which takes a quarter of this more for what is read
+    /// of them, and a byte or two per write for finding them, up to as much again. Larger means that a long outage
+    /// of a peer is met with less reading and writing of files; no row is decided otherwise.
+    #[serde(default = "history_memory")]
+    pub(crate) history_memory: ByteSize,
     /// The region's MySQL primary.
     #[serde(default)]
     pub(crate) mysql: Mysql,
@@ -121,6 +127,10 @@ fn data_dir() -> PathBuf {
     PathBuf::from("/var/lib/concord")
 }
 
+fn history_memory() -> ByteSize {
+    ByteSize(32 << 20)
+}
+
 fn link_listen() -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], 7400))
 }
@@ -219,6 +229,15 @@ impl Region {
                 ByteSize(16 << 20),
             ),
         ];
+        let memory = self.history_memory;
+        let (low, high) = (ByteSize(4 << 20), ByteSize(1 << 40));
+        if memory < low || memory > high {
+            return Err(Flaw::new(
+                &["region", "history_memory"],
+                format!("{memory} is out of range"),
+                format!("use {low} to {high}"),
+            ));
+        }
         for (key, value, low, high) in sizes {
             if value < low || value > high {
                 return Err(refuse(key, value.to_string(), low.to_string(), high.to_string()));

@@ -37,6 +37,17 @@ impl LogSet {
         let mut logs = BTreeMap::new();
         for origin in regions {
             let log = store.log(origin)?;
+            // Of a copy, the sender has the record still: it was not acknowledged unless it was durable. Until it is dropped, the
+            // log takes no other.
+            if origin != region
+                && let Some(last) = log.recovery().damaged_last
+            {
+                tracing::warn!(
+                    "the last record of the copy of {origin}'s log is damaged ({}): it is pulled again",
+                    last.number
+                );
+                log.drop_damaged_last()?;
+            }
             let durable = watch::Sender::new(log.durable());
             let (sender, wake) = (durable.clone(), wake.clone());
             log.on_durable(move |number| {
@@ -278,5 +289,46 @@ impl RecordSink for Sink {
 
     fn received(&self, last: RecordNumber, durable: RecordNumber) {
         (self.received)(last, durable);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use log_store::{Identity, Options};
+
+    use super::*;
+    use crate::status::sample;
+
+    #[test]
+    fn a_copy_whose_last_record_is_damaged_takes_that_record_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let region = |name: &str| RegionName::new(name).unwrap();
+        let (eu, us) = (region("eu"), region("us"));
+        let open = || {
+            let identity = Identity { mesh: "shop".to_owned(), region: eu };
+            let store = Store::open(dir.path(), identity, Options::default()).unwrap();
+            LogSet::open(&store, eu, [eu, us].into_iter(), &Arc::new(Notify::new()))
+        };
+        let records = [sample::transaction(1, 1, 10), sample::transaction(2, 2, 20)];
+        {
+            let logs = open().unwrap();
+            for record in &records {
+                logs.get(us).log.append(record).unwrap();
+            }
+            logs.get(us).log.sync().unwrap();
+        }
+        let folder = dir.path().join("us");
+        let segment = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let segment =
+            segment.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "seg")).unwrap();
+        let mut bytes = std::fs::read(&segment).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+        let logs = open().unwrap();
+        assert_eq!(logs.get(us).log.durable(), RecordNumber(1));
+        logs.get(us).log.append(&records[1]).unwrap();
+        logs.get(us).log.sync().unwrap();
+        assert_eq!(logs.get(us).log.durable(), RecordNumber(2));
     }
 }

@@ -19,6 +19,7 @@ mod retention;
 mod rows;
 pub(crate) mod seeding;
 mod snapshot;
+mod spill;
 pub(crate) mod tables;
 mod writes;
 
@@ -101,7 +102,9 @@ impl Region {
         let wake = Arc::new(Notify::new());
         let logs = Arc::new(LogSet::open(&store, region, names.iter().copied(), &wake)?);
 
+        let (runs, limits) = spill::open(&store, config.region.history_memory)?;
         let index = conflict::Index::new(&names, region).map_err(|e| RegionError(e.to_string()))?;
+        let index = index.spilling(runs, limits);
         let shared = Arc::new(Shared::new(index, transaction::Weights::default()));
         let board = Arc::new(Board {
             region,

@@ -7,6 +7,7 @@ use crate::locks::{Resource, Txn};
 use crate::mesh::Mesh;
 use crate::schema::{Key, Row, Table, int, read_int};
 use crate::server::{Checks, Refusal, Server};
+use crate::trace::trace;
 
 /// What clients know to be committed.
 #[derive(Debug, Default)]
@@ -89,6 +90,7 @@ async fn operation(
     let here = server.row(place, &key);
     let Some(mut row) = here else {
         let row = any_row(mesh, table, id);
+        trace(|| format!("{} client {txn}: {} becomes {row:?}", server.place, table.name));
         server.change(txn, place, None, Some(row), Checks::All, WAIT_MS).await?;
         return Ok(());
     };
@@ -108,6 +110,7 @@ async fn operation(
         change_columns(mesh, table, &mut row);
         Some(row)
     };
+    trace(|| format!("{} client {txn}: {} {key:?} becomes {new:?}", server.place, table.name));
     server.change(txn, place, Some(key), new, Checks::All, WAIT_MS).await?;
     Ok(())
 }
@@ -128,9 +131,11 @@ fn any_value(mesh: &Mesh, table: &Table, column: usize) -> Option<Vec<u8>> {
     if few && dice.percent(20) {
         return None;
     }
-    let refers = mesh.schema.foreign.iter().find(|foreign| {
-        foreign.column == column && mesh.schema.tables[foreign.child].name == table.name
-    });
+    let refers = mesh
+        .schema
+        .foreign
+        .iter()
+        .find(|foreign| foreign.column == column && mesh.schema.tables[foreign.child].name == table.name);
     if refers.is_some() {
         return if dice.percent(10) { None } else { any_id(mesh, table) };
     }

@@ -1,6 +1,7 @@
 //! The wall clocks of the regions, over virtual time: each is wrong in its own way.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -32,6 +33,11 @@ pub(crate) fn set(region: usize, ahead_us: i64) {
             clocks.ahead_us[region] = ahead_us;
         }
     });
+}
+
+/// Virtual time since the run began.
+pub(crate) fn elapsed() -> Duration {
+    CLOCKS.with_borrow(|clocks| clocks.map_or(Duration::ZERO, |clocks| clocks.start.elapsed()))
 }
 
 /// What a region's clock shows, microseconds since 1970.

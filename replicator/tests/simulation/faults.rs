@@ -16,7 +16,7 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
     while !mesh.failed() {
         mesh.dice.pause(mesh.shape.fault_ms).await;
         let place = mesh.dice.below(regions) as usize;
-        match mesh.dice.below(8) {
+        match mesh.dice.below(if mesh.shape.suspends { 11 } else { 8 }) {
             0 | 1 => {
                 let power = mesh.dice.percent(50);
                 kill(&mesh, place, power).await;
@@ -32,6 +32,7 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
             4 => mesh.cut.borrow_mut().clear(),
             5 => set_clock(&mesh, place),
             6 => sweep(&mesh, place),
+            8..=10 => wish(&mesh, place),
             _ if mesh.shape.mysqld_crashes => {
                 mesh.note(format!("mysqld of {} dies", mesh.names[place]));
                 mesh.servers[place].crash();
@@ -41,6 +42,16 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
             _ => sweep(&mesh, place),
         }
     }
+}
+
+/// A table is to be suspended, or resumed.
+fn wish(mesh: &Mesh, place: usize) {
+    let processes = mesh.processes.borrow();
+    let Some(process) = &processes[place] else { return };
+    let table = mesh.schema.tables[*mesh.dice.pick(&mesh.shape.tables)].name;
+    let suspended = mesh.dice.percent(50);
+    mesh.note(format!("{}: {table} is to be suspended: {suspended}", mesh.names[place]));
+    process.wish(table, suspended);
 }
 
 /// Sets a region's clock wrong, and perhaps back.

@@ -23,7 +23,7 @@ pub(crate) async fn pull(mesh: &Rc<Mesh>, place: usize, origin: usize, board: &A
         };
         let batch = match offered(mesh, provider, origin, next) {
             Ok(batch) if batch.is_empty() => {
-                news(mesh, provider, origin).await;
+                news(mesh, provider).await;
                 continue;
             }
             Ok(batch) => batch,
@@ -60,16 +60,12 @@ fn provider(mesh: &Mesh, place: usize, origin: usize) -> Option<usize> {
     (!reached.is_empty()).then(|| *mesh.dice.pick(&reached))
 }
 
-/// Waits until the provider's log has grown, or for a while.
-async fn news(mesh: &Mesh, provider: usize, origin: usize) {
-    let watched = {
-        let processes = mesh.processes.borrow();
-        let process = processes[provider].as_ref();
-        process.map(|process| process.board.logs.get(mesh.names[origin]).durable.subscribe())
-    };
+/// Waits until the provider has something new, or for a while.
+async fn news(mesh: &Mesh, provider: usize) {
+    let wake = mesh.processes.borrow()[provider].as_ref().map(|process| process.wake.clone());
     let wait = Duration::from_millis(500);
-    if let Some(mut watched) = watched {
-        let _ = tokio::time::timeout(wait, watched.changed()).await;
+    if let Some(wake) = wake {
+        let _ = tokio::time::timeout(wait, wake.notified()).await;
     } else {
         tokio::time::sleep(wait).await;
     }

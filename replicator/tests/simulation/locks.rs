@@ -17,6 +17,8 @@ pub(crate) enum Resource {
     /// A value of a unique key: table, column, value.
     Value(usize, usize, Vec<u8>),
     Marker(RegionName),
+    /// All rows of `concord.suspension`.
+    Suspensions,
 }
 
 #[derive(Debug, Default)]

@@ -27,6 +27,9 @@ mod server;
 mod session;
 mod shape;
 mod statements;
+mod status;
+mod suspension;
+mod trace;
 mod verdict;
 
 #[path = "../../../extractor/tests/support/own.rs"]
@@ -75,7 +78,8 @@ fn regions_converge_whatever_goes_wrong() {
                 return;
             }
             let seed = first + place;
-            let outcome = run(seed, None).unwrap_or_else(|reason| panic!("CONCORD_SEED={seed} fails: {reason}"));
+            let outcome =
+                run(seed, None).unwrap_or_else(|reason| panic!("CONCORD_SEED={seed} fails: {reason}"));
             let mut sum = sum.lock().unwrap();
             sum.seeds += 1;
             sum.transactions += outcome.transactions;

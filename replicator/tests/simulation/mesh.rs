@@ -22,6 +22,7 @@ use crate::region::{self, Ids, Process};
 use crate::schema::{Schema, int};
 use crate::server::Server;
 use crate::shape::Shape;
+use crate::trace::trace;
 use crate::verdict;
 
 const NAMES: [&str; clock::REGIONS_MAX] = ["ap", "eu", "sa", "us"];
@@ -108,9 +109,7 @@ impl Mesh {
 
     /// For the trace.
     pub(crate) fn note(&self, what: String) {
-        if std::env::var_os("CONCORD_TRACE").is_some() {
-            eprintln!("{:>9} {what}", clock::read(0) % 1_000_000_000);
-        }
+        trace(|| what.clone());
         self.notes.borrow_mut().push(what);
     }
 
@@ -211,6 +210,11 @@ impl Mesh {
             if let Some(halt) = process.halts().into_iter().next() {
                 self.fail(format!("region {name} is halted: {halt}"));
             }
+            if let Some(suspended) = self.servers[place].suspensions().list().first() {
+                let table = &suspended.table.table;
+                process.wish(table, false);
+                return Some(format!("{name} has {table} suspended"));
+            }
             let end = self.servers[place].binlog(|binlog| (binlog.file, binlog.offset));
             let passed = *process.board.shared.passed.borrow();
             if (passed.file, passed.offset) < end {
@@ -258,9 +262,7 @@ pub(crate) fn run(seed: u64, mistake: Option<Mistake>) -> Result<Outcome, String
         for place in 0..mesh.names.len() {
             faults::set_clock(&mesh, place);
         }
-        if std::env::var_os("CONCORD_TRACE").is_some() {
-            eprintln!("seed {seed}: {:?}", mesh.shape);
-        }
+        trace(|| format!("seed {seed}: {:?}", mesh.shape));
         mesh.clone().play().await;
         if !mesh.failed() {
             for reason in verdict::of(&mesh) {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use transaction::binlog::{EventError, Item, Tables, for_each_item};
 use transaction::record::{Body, Record};
-use transaction::{Context, RegionName, RepairPlace, Sequence, WriteId};
+use transaction::{Context, RegionName, RepairPlace, Sequence, Suspended, WriteId};
 
 use crate::archive::Archive;
-use crate::schema::{Key, Row, Rule, Schema, Table, int, read_int};
+use crate::schema::{Key, NAME, Row, Rule, Schema, Table, int, read_int};
 
 /// A write of one row, as the logs have it.
 #[derive(Debug, Clone)]
@@ -69,7 +69,8 @@ impl Oracle {
                 chain.extend_from_slice(body.events);
                 let stamp = WriteId { hlc: record.hlc, origin: *origin, sequence: record.sequence, index: 0 };
                 oracle.repairs += repairs.len();
-                oracle.add(schema, &chain, record.event_checksums, stamp, &body.context, repairs);
+                let seen = (&body.context, &body.suspended);
+                oracle.add(schema, &chain, record.event_checksums, stamp, seen, repairs);
                 chain.clear();
             }
         }
@@ -85,7 +86,7 @@ impl Oracle {
         events: &[u8],
         checksums: bool,
         stamp: WriteId,
-        context: &Context,
+        (context, suspended): (&Context, &Suspended),
         repairs: &[RepairPlace],
     ) {
         for_each_item::<EventError>(events, checksums, &mut Tables::default(), &mut 0, &mut |item| {
@@ -95,6 +96,8 @@ impl Oracle {
             let (before, after) =
                 (change.before.map(|image| layout.row(image)), change.after.map(|image| layout.row(image)));
             let id = WriteId { index, ..stamp };
+            let context =
+                suspended.of_table(NAME, layout.name, context).unwrap_or_else(|| context.clone());
             let repair = repairs.get(index as usize).copied();
             let mut push = |key: Key, before, after| {
                 let write = Write { id, repair, context: context.clone(), before, after };

@@ -1,6 +1,6 @@
 //! A region's process: started as `concord run` starts one, over simulated parts; and its death.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use applier::effect::{Carries, DdlPolicy};
 use applier::feed::BatchLimits;
 use applier::journal::{Entry, Journal};
 use applier::target::{Connector, Target};
-use applier::{Lane, LaneSetup, OriginProgress, Shared, State};
+use applier::{Lane, LaneSetup, OriginProgress, Shared, SqlFailure, State, TableWish};
 use log_store::{Identity, Options, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_local};
-use transaction::{Epoch, GtidSet, Hlc, RecordNumber, RegionName, Sequence, Suspended};
+use transaction::{Epoch, GtidSet, Hlc, RecordNumber, RegionName, Sequence};
 
 use crate::clock;
 use crate::extraction::{self, RegionSink};
@@ -25,13 +25,16 @@ use crate::product::board::{Board, Conflicts};
 use crate::product::logs::LogSet;
 use crate::product::writes::Writes;
 use crate::product::{rebuild, resume, retention};
-use crate::schema::{policy, weigh, weights};
+use crate::schema::{NAME, policy, weigh, weights};
 use crate::session::Connection;
 
 /// A running region.
 pub(crate) struct Process {
     pub(crate) board: Arc<Board>,
     pub(crate) progress: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
+    /// Told of every durable record. (Whoever waits on a `watch` is woken in an order that no seed decides.)
+    pub(crate) wake: Arc<Notify>,
+    wishes: Arc<Mutex<VecDeque<TableWish>>>,
     tasks: Vec<JoinHandle<()>>,
     _shutdown: watch::Sender<bool>,
 }
@@ -66,6 +69,17 @@ impl Process {
             _ => None,
         };
         self.progress.iter().filter_map(halted).collect()
+    }
+
+    /// A person wishes that a table is not applied for now, or that it is again.
+    pub(crate) fn wish(&self, table: &str, suspended: bool) {
+        let (schema, table) = (NAME.to_owned(), table.to_owned());
+        let wish = match suspended {
+            true => TableWish::Suspend { schema, table, reason: "a wish".to_owned() },
+            false => TableWish::Resume { schema, table, decide: None },
+        };
+        self.wishes.lock().push_back(wish);
+        self.wake.notify_waiters();
     }
 
     /// Everything in memory is gone when this returns.
@@ -103,10 +117,13 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         mistake: mesh.mistake,
         lost_permille: mesh.shape.lost_permille,
     };
-    let markers = loop {
-        let read = async { connection().connect().await?.markers().await };
+    let (markers, suspensions) = loop {
+        let read = async {
+            let mut session = connection().connect().await?;
+            Ok::<_, SqlFailure>((session.markers().await?, session.suspensions().await?))
+        };
         match read.await {
-            Ok(markers) => break markers,
+            Ok(read) => break read,
             Err(_) => mesh.dice.pause(50).await,
         }
     };
@@ -138,10 +155,12 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
             shared.weights.write().learn(weigh(needs));
             Ok(())
         };
-        rebuild::rebuild(&board.logs, &applied, &shared, &carries, &Suspended::default(), &mut ask).await?;
+        let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
+        rebuild::rebuild(&board.logs, &applied, &shared, &carries, &suspended, &mut ask).await?;
     }
 
     let (stop, shutdown) = watch::channel(false);
+    let wishes: Arc<Mutex<VecDeque<TableWish>>> = Arc::default();
     let dirty = Rc::new(Notify::new());
     let sink = RegionSink {
         region,
@@ -171,11 +190,11 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         journal: mesh.journals[place].clone(),
         limits: BatchLimits { transactions_max: mesh.shape.batch_max, bytes_max: 1 << 20 },
         skew_us_max: 5_000_000,
-        wake,
+        wake: wake.clone(),
         now_us: clock::reader(place),
         shutdown: shutdown.clone(),
         suspensions: watch::Sender::default(),
-        wishes: Arc::default(),
+        wishes: wishes.clone(),
         progress: progress.clone(),
     };
 
@@ -209,7 +228,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         }
     }
     tasks.push(spawn_local(retention::prune(board.clone(), shutdown)));
-    Ok(Process { board, progress, tasks, _shutdown: stop })
+    Ok(Process { board, progress, wake, wishes, tasks, _shutdown: stop })
 }
 
 /// A last record that is not intact: as the region does it, if no peer holds it.

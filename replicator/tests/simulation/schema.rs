@@ -37,8 +37,8 @@ pub(crate) enum Rule {
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) rule: Rule,
-    /// The Table_map event, with its checksum.
-    pub(crate) event: Vec<u8>,
+    /// The Table_map event.
+    event: Vec<u8>,
     pub(crate) map: Arc<TableMap>,
     /// Places of the columns that have a unique key each.
     pub(crate) unique: Vec<usize>,
@@ -124,6 +124,15 @@ impl Table {
         self.map.table_id
     }
 
+    /// The Table_map event under a number.
+    pub(crate) fn event_as(&self, id: u64) -> Vec<u8> {
+        const ID: std::ops::Range<usize> = 19..25;
+        let mut event = self.event.clone();
+        event[ID].copy_from_slice(&id.to_le_bytes()[..6]);
+        seal(&mut event);
+        event
+    }
+
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.map.columns.iter().position(|column| column.name == name)
     }
@@ -163,6 +172,13 @@ impl Table {
             virtual_columns: Vec::new(),
         }
     }
+}
+
+/// Makes an event's checksum right again.
+pub(crate) fn seal(event: &mut [u8]) {
+    let end = event.len() - 4;
+    let sum = crc32fast::hash(&event[..end]);
+    event[end..].copy_from_slice(&sum.to_le_bytes());
 }
 
 fn fold_case(value: &[u8]) -> Vec<u8> {

@@ -14,8 +14,10 @@ use crate::clock;
 use crate::dice::Dice;
 use crate::locks::{Locks, Resource, Taken, Txn};
 use crate::own;
-use crate::schema::{Key, Row, Schema};
+use crate::schema::{Key, Row, Schema, seal};
+use crate::suspension::{self, Suspensions};
 use crate::synthetic::rows;
+use crate::trace::trace;
 
 /// Why a statement is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub(crate) struct Marker {
 enum Undo {
     Row(usize, Key, Option<Row>),
     Marker(RegionName, Option<Marker>),
+    Suspensions(Suspensions),
 }
 
 #[derive(Default)]
@@ -81,6 +84,7 @@ struct State {
     /// Per table and column, who holds a value.
     values: BTreeMap<(usize, usize, Vec<u8>), Key>,
     markers: BTreeMap<RegionName, Marker>,
+    suspensions: Suspensions,
     locks: Locks,
     open: BTreeMap<Txn, Open>,
     last: Txn,
@@ -108,6 +112,7 @@ impl Server {
             rows: vec![BTreeMap::new(); schema.tables.len()],
             values: BTreeMap::new(),
             markers: BTreeMap::new(),
+            suspensions: Suspensions::default(),
             locks: Locks::default(),
             open: BTreeMap::new(),
             last: 0,
@@ -337,12 +342,14 @@ impl Server {
             (None, _) => RowsKind::Write,
             (_, None) => RowsKind::Delete,
         };
-        let mut changed = rows(kind, layout.id(), layout.map.columns.len(), &images);
+        // No two servers, nor one after a restart, give a table the same number.
+        let id = layout.id() + 100 * self.place as u64 + 1_000 * state.epoch;
+        let mut changed = rows(kind, id, layout.map.columns.len(), &images);
         if checks != Checks::All {
             unchecked(&mut changed);
         }
         let Some(open) = state.open.get_mut(&txn) else { return Err(Refusal::Gone) };
-        open.changes.extend([layout.event.clone(), changed]);
+        open.changes.extend([layout.event_as(id), changed]);
         Ok(1)
     }
 
@@ -369,6 +376,26 @@ impl Server {
         self.state.borrow().applied.clone()
     }
 
+    /// Changes `concord.suspension`: the transaction is none that takes an origin further.
+    pub(crate) fn suspend(&self, txn: Txn, change: suspension::Change) {
+        let mut state = self.state.borrow_mut();
+        let old = state.suspensions.clone();
+        let events = state.suspensions.change(change);
+        if let Some(open) = state.open.get_mut(&txn) {
+            open.undo.push(Undo::Suspensions(old));
+            open.applies = None;
+            open.changes.push(events);
+        }
+    }
+
+    /// What is committed of `concord.suspension`.
+    pub(crate) fn suspensions(&self) -> Suspensions {
+        let state = self.state.borrow();
+        let undo = state.open.values().flat_map(|open| &open.undo);
+        let old = undo.filter_map(|undo| if let Undo::Suspensions(old) = undo { Some(old) } else { None }).next();
+        old.unwrap_or(&state.suspensions).clone()
+    }
+
     /// Inserts a row into `concord.repair`; or, with `None`, deletes them all.
     pub(crate) fn repair(&self, txn: Txn, image: Option<Vec<u8>>) {
         let mut state = self.state.borrow_mut();
@@ -390,6 +417,7 @@ impl Server {
     pub(crate) fn commit(&self, txn: Txn, tag: Option<RegionName>) -> bool {
         let mut state = self.state.borrow_mut();
         let Some(open) = state.open.remove(&txn) else { return false };
+        trace(|| format!("{} commits transaction {txn}, client {}", self.place, open.client));
         if !open.changes.is_empty() {
             let commit_us = clock::read(self.place);
             state.binlog.append(tag, commit_us, open.changes, open.client);
@@ -409,6 +437,7 @@ impl Server {
                 match undo {
                     Undo::Row(table, key, old) => set(&mut state, &self.schema, table, &key, old),
                     Undo::Marker(origin, Some(old)) => drop(state.markers.insert(origin, old)),
+                    Undo::Suspensions(old) => state.suspensions = old,
                     Undo::Marker(origin, None) => drop(state.markers.remove(&origin)),
                 }
             }
@@ -423,9 +452,7 @@ impl Server {
 fn unchecked(event: &mut [u8]) {
     const FLAGS: usize = 19 + 6;
     event[FLAGS] |= applier::text::NO_FOREIGN_KEY_CHECKS as u8;
-    let end = event.len() - 4;
-    let sum = crc32fast::hash(&event[..end]);
-    event[end..].copy_from_slice(&sum.to_le_bytes());
+    seal(event);
 }
 
 fn put(state: &mut State, schema: &Schema, txn: Txn, table: usize, key: Key, row: Option<Row>) {

@@ -12,13 +12,14 @@ use transaction::binlog::{TableMap, row_image, row_values};
 use transaction::key::Need;
 use transaction::{RegionName, Weights};
 
+use crate::foreign::Foreign;
 use crate::locks::{Resource, Txn};
 use crate::mistake::Mistake;
 use crate::orphan::{Orphan, Orphans};
-use crate::foreign::Foreign;
 use crate::schema::{Key, Row, weigh};
 use crate::server::{Checks, Marker, Refusal, Server};
 use crate::statements::{self, Change, Statement};
+use crate::trace::trace;
 
 /// How long a lane waits for a lock.
 const WAIT_MS: u64 = 5_000;
@@ -131,6 +132,11 @@ impl Session {
             Statement::InsertRepair(_) if self.mistake == Some(Mistake::ForgetRepairs) => {}
             Statement::InsertRepair(image) => self.server.repair(txn, Some(image)),
             Statement::DeleteRepairs => self.server.repair(txn, None),
+            Statement::Suspension(change) => {
+                self.lock(txn, Resource::Suspensions).await?;
+                trace(|| format!("{} {change:?}", self.server.place));
+                self.server.suspend(txn, change);
+            }
         }
         Ok(())
     }
@@ -148,13 +154,18 @@ impl Session {
         let new = change.after.map(|image| table.row(&image));
         let unchecked = change.flags & applier::text::NO_FOREIGN_KEY_CHECKS != 0;
         let checks = if unchecked { Checks::None } else { Checks::All };
-        self.server.change(txn, place, old, new, checks, WAIT_MS).await.map_err(failure)?;
-        Ok(())
+        let what = format!("{} {old:?} becomes {new:?}", table.name);
+        let changed = self.server.change(txn, place, old, new, checks, WAIT_MS).await;
+        trace(|| format!("{}   {what} {checks:?}: {changed:?}", self.server.place));
+        changed.map_err(failure).map(drop)
     }
 
     fn foreign(&self, key: &ForeignKey) -> Result<Foreign, SqlFailure> {
         let all = &self.server.schema.foreign;
-        all.iter().find(|foreign| foreign.name == key.name).copied().ok_or_else(|| halt("no such foreign key"))
+        all.iter()
+            .find(|foreign| foreign.name == key.name)
+            .copied()
+            .ok_or_else(|| halt("no such foreign key"))
     }
 
     fn key_of(&self, map: &TableMap, image: &[u8]) -> Result<(usize, Key), SqlFailure> {
@@ -217,7 +228,7 @@ impl Target for Session {
 
     async fn suspensions(&mut self) -> Result<Vec<Suspension>, SqlFailure> {
         self.step().await?;
-        Ok(Vec::new())
+        Ok(self.server.suspensions().list())
     }
 
     async fn relations(&mut self) -> Result<Relations, SqlFailure> {
@@ -263,6 +274,7 @@ impl Target for Session {
             return Err(SqlFailure::Fenced);
         }
         let MarkerChange { origin, sequence, record, hlc, .. } = *change;
+        trace(|| format!("{} begins {origin}:{sequence}, gaps {gaps}", self.server.place));
         self.server.mark(txn, origin, Marker { sequence, record, hlc, ..marker });
         self.server.applies(txn, origin, sequence);
         match binlog {
@@ -288,6 +300,7 @@ impl Target for Session {
             if !present && (!self.gaps || self.mistake == Some(Mistake::NoGapLocks)) {
                 self.server.unlock(txn, &resource);
             }
+            trace(|| format!("{}   locks {} {key:?}, there {present}", self.server.place, map.table));
             there.push(present);
         }
         Ok(there)
@@ -374,6 +387,7 @@ impl Target for Session {
         // The answer may be lost before the server has come to it, or after.
         self.step().await?;
         let committed = self.server.commit(txn, self.tag());
+        trace(|| format!("{} commits {}:{}: {committed}", self.server.place, change.origin, change.sequence));
         self.committing = false;
         self.txn = None;
         if !committed {
@@ -384,6 +398,7 @@ impl Target for Session {
 
     async fn rollback(&mut self) -> Result<(), SqlFailure> {
         self.step().await?;
+        trace(|| format!("{} rolls back", self.server.place));
         if let Some(txn) = self.txn.take() {
             self.server.rollback(txn);
         }

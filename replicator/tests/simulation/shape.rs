@@ -32,6 +32,8 @@ pub(crate) struct Shape {
     pub(crate) skew_ms: i64,
     pub(crate) tags: bool,
     pub(crate) mysqld_crashes: bool,
+    /// Tables are suspended and resumed.
+    pub(crate) suspends: bool,
     /// A damaged end of a copy is dropped and sent again.
     pub(crate) forgive_damaged_copies: bool,
 }
@@ -66,6 +68,7 @@ impl Shape {
             skew_ms: *dice.pick(&[0, 5, 1_000]),
             tags: dice.percent(50),
             mysqld_crashes: dice.percent(30),
+            suspends: dice.percent(40),
             forgive_damaged_copies: true,
         }
     }

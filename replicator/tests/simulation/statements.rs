@@ -8,6 +8,7 @@ use transaction::binlog::{Event, EventKind, RowsEvent, TableMap, Tables};
 use transaction::{Hlc, RegionName, RepairPlace, Sequence, WriteId};
 
 use crate::own;
+use crate::suspension;
 
 /// A row change of a `BINLOG` text.
 pub(crate) struct Change {
@@ -22,6 +23,7 @@ pub(crate) enum Statement {
     Binlog(Vec<Change>),
     InsertRepair(Vec<u8>),
     DeleteRepairs,
+    Suspension(suspension::Change),
 }
 
 /// Reads a statement; the error is what a real server would choke on.
@@ -32,6 +34,9 @@ pub(crate) fn read(text: &str) -> Result<Statement, String> {
     }
     if let Some(values) = text.strip_prefix("INSERT INTO concord.repair VALUES (") {
         return repair(values).map(Statement::InsertRepair).ok_or_else(|| format!("malformed: {text}"));
+    }
+    if let Some(change) = suspension::read(text) {
+        return Ok(Statement::Suspension(change));
     }
     match text {
         "DELETE FROM concord.repair" => Ok(Statement::DeleteRepairs),

@@ -129,7 +129,10 @@ fn children_have_parents(mesh: &Mesh, rows: &[Rows], wrong: &mut Vec<String>) {
     for (rows, name) in rows.iter().zip(&mesh.names) {
         for foreign in &mesh.schema.foreign {
             for (key, row) in &rows[foreign.child] {
-                if row[foreign.column].as_ref().is_some_and(|parent| !rows[foreign.parent].contains_key(parent)) {
+                if row[foreign.column]
+                    .as_ref()
+                    .is_some_and(|parent| !rows[foreign.parent].contains_key(parent))
+                {
                     wrong.push(format!("row {key:?} breaks {} in {name}", foreign.name));
                 }
             }

@@ -77,9 +77,8 @@ pub(crate) fn conflicts(after: &BTreeMap<String, Status>, killed: bool) {
 /// A few conflicts of one region as its journal has them, and the newest explained.
 pub(crate) fn journal(mesh: &Mesh) {
     let Some(region) = mesh.regions.first() else { return };
-    let id = |json: &str| {
-        let entries: serde_json::Value = serde_json::from_str(json).ok()?;
-        let newest = entries.as_array()?.last()?;
+    let id = |lines: &str| {
+        let newest: serde_json::Value = serde_json::from_str(lines.lines().last()?).ok()?;
         Some(newest.get("id")?.as_str()?.to_owned())
     };
     let list = region.concord.say(&["conflicts", "list", "--limit", "5"]);

@@ -1,0 +1,87 @@
+//! Where the history index puts what outgrows memory: sorted runs of the log store.
+
+use std::sync::Arc;
+
+use conflict::{RunPlace, SpillLimits, Visit};
+use log_store::{RunOptions, Store};
+use transaction::KeyHash;
+
+use crate::config::ByteSize;
+
+// What the index writes must fit into a run.
+const _: () = assert!(conflict::RECORD_BYTES_MAX <= log_store::RUN_RECORD_BYTES_MAX);
+
+/// A place for runs in the store's folder, and the limits of an index that may take so many bytes.
+///
+/// Blocks that were read take a quarter of that, and filters as much again: some 25 million writes in runs have one.
+pub(crate) fn open(
+    store: &Store,
+    history_memory: ByteSize,
+) -> Result<(Arc<dyn conflict::Runs>, SpillLimits), log_store::Error> {
+    let bytes = usize::try_from(history_memory.0).unwrap_or(usize::MAX);
+    let options = RunOptions { cache_bytes: bytes / 4, filter_bytes_max: bytes };
+    Ok((Arc::new(Runs(log_store::Runs::open(store, options)?)), SpillLimits::within(bytes)))
+}
+
+#[derive(Debug)]
+struct Runs(log_store::Runs);
+
+#[derive(Debug)]
+struct Writer(log_store::RunWriter);
+
+#[derive(Debug)]
+struct Run(log_store::Run);
+
+/// Both kinds of error name the file and the reason.
+fn unreadable(file: &std::path::Path) -> impl Fn(log_store::Error) -> conflict::Error {
+    let file = file.display().to_string();
+    move |error| conflict::Error::Run { file: file.clone(), reason: error.to_string() }
+}
+
+fn unwritable(error: log_store::Error) -> conflict::Error {
+    conflict::Error::Run { file: "a new run".to_owned(), reason: error.to_string() }
+}
+
+impl conflict::Runs for Runs {
+    fn begin(&self, records_max: u64) -> Result<Box<dyn conflict::RunWriter>, conflict::Error> {
+        Ok(Box::new(Writer(self.0.begin(records_max).map_err(unwritable)?)))
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+impl conflict::RunWriter for Writer {
+    fn push(&mut self, key: KeyHash, record: &[u8]) -> Result<(), conflict::Error> {
+        self.0.push(key.0, record).map_err(unwritable)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Arc<dyn conflict::Run>, conflict::Error> {
+        Ok(Arc::new(Run(self.0.finish().map_err(unwritable)?)))
+    }
+}
+
+impl conflict::Run for Run {
+    fn find(&self, key: KeyHash) -> Result<Option<RunPlace>, conflict::Error> {
+        Ok(self.0.find(key.0).map_err(unreadable(self.0.path()))?.map(RunPlace))
+    }
+
+    fn read(&self, from: RunPlace, visit: &mut Visit<'_>) -> Result<(), conflict::Error> {
+        self.0
+            .read(from.0, &mut |next, key, record| visit(RunPlace(next), KeyHash(key), record))
+            .map_err(unreadable(self.0.path()))
+    }
+
+    fn name(&self) -> String {
+        self.0.path().display().to_string()
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.0.file_bytes()
+    }
+}
