@@ -1,4 +1,6 @@
 //! Runs that lie in memory, and fail when they are told to.
+// No test binary uses all of it.
+#![allow(dead_code)]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ pub(crate) struct MemoryRuns {
 #[derive(Debug, Default)]
 struct State {
     kept: AtomicUsize,
+    read: AtomicUsize,
     broken: AtomicBool,
 }
 
@@ -29,6 +32,11 @@ impl MemoryRuns {
     /// How many there are.
     pub(crate) fn kept(&self) -> usize {
         self.state.kept.load(Ordering::Relaxed)
+    }
+
+    /// How many records were read.
+    pub(crate) fn read(&self) -> usize {
+        self.state.read.load(Ordering::Relaxed)
     }
 
     /// From now on nothing can be written or read, or again it can.
@@ -89,6 +97,7 @@ impl Run for MemoryRun {
     fn read(&self, from: RunPlace, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.state.check()?;
         for (at, (key, record)) in self.records.iter().enumerate().skip(from.0 as usize) {
+            self.state.read.fetch_add(1, Ordering::Relaxed);
             if let ControlFlow::Break(()) = visit(RunPlace(at as u64 + 1), *key, record) {
                 break;
             }

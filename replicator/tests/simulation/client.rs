@@ -156,12 +156,12 @@ fn any_row(mesh: &Mesh, table: &Table, id: Option<Vec<u8>>) -> Row {
 
 /// Sets some columns; one that counts is added to. Now and then nothing changes at all.
 fn change_columns(mesh: &Mesh, table: &Table, row: &mut Row) {
-    for column in 1..row.len() {
+    for (column, value) in row.iter_mut().enumerate().skip(1) {
         if mesh.dice.percent(50) {
             continue;
         }
-        row[column] = match table.map.columns[column].name.as_str() {
-            "n" => int(read_int(&row[column]) + mesh.dice.between(-3, 9)),
+        *value = match table.map.columns[column].name.as_str() {
+            "n" => int(read_int(value) + mesh.dice.between(-3, 9)),
             _ => any_value(mesh, table, column),
         };
     }

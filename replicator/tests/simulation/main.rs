@@ -22,6 +22,7 @@ mod oracle;
 mod orphan;
 mod product;
 mod region;
+mod rows;
 mod schema;
 mod server;
 mod session;

@@ -204,12 +204,14 @@ impl Mesh {
 
     /// What is still to be done.
     fn busy(&self) -> Option<String> {
+        for (process, name) in self.processes.borrow().iter().zip(&self.names) {
+            if let Some(halt) = process.iter().flat_map(Process::halts).next() {
+                self.fail(format!("region {name} is halted: {halt}"));
+            }
+        }
         for (place, process) in self.processes.borrow().iter().enumerate() {
             let name = self.names[place];
             let Some(process) = process else { return Some(format!("{name} is down")) };
-            if let Some(halt) = process.halts().into_iter().next() {
-                self.fail(format!("region {name} is halted: {halt}"));
-            }
             if let Some(suspended) = self.servers[place].suspensions().list().first() {
                 let table = &suspended.table.table;
                 process.wish(table, false);

@@ -81,6 +81,7 @@ impl Schema {
             Table::new(13, "nulled", Rule::LastWriter, &child, &[]),
             Table::new(14, "restricted", Rule::LastWriter, &child, &[]),
             Table::new(15, "grandchildren", Rule::LastWriter, &child, &[]),
+            Table::new(16, "grandnulled", Rule::LastWriter, &child, &[]),
         ];
         let key = |name, child, parent, on_delete| Foreign { name, child, column: 1, parent, on_delete };
         let foreign = vec![
@@ -88,6 +89,7 @@ impl Schema {
             key("fk_nulled", 12, 10, Action::SetNull),
             key("fk_restricted", 13, 10, Action::Restrict),
             key("fk_grandchildren", 14, 11, Action::Cascade),
+            key("fk_grandnulled", 15, 11, Action::SetNull),
         ];
         Self { tables, foreign }
     }

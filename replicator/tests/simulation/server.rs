@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use transaction::binlog::RowsKind;
@@ -12,11 +11,11 @@ use transaction::{Hlc, RecordNumber, RegionName, Sequence};
 use crate::binlog::Binlog;
 use crate::clock;
 use crate::dice::Dice;
-use crate::locks::{Locks, Resource, Taken, Txn};
+use crate::locks::{Locks, Txn};
 use crate::own;
-use crate::schema::{Key, Row, Schema, seal};
+use crate::rows::set;
+use crate::schema::{Key, Row, Schema};
 use crate::suspension::{self, Suspensions};
-use crate::synthetic::rows;
 use crate::trace::trace;
 
 /// Why a statement is refused.
@@ -59,16 +58,16 @@ pub(crate) struct Marker {
     pub(crate) row_changes: u64,
 }
 
-enum Undo {
+pub(crate) enum Undo {
     Row(usize, Key, Option<Row>),
     Marker(RegionName, Option<Marker>),
     Suspensions(Suspensions),
 }
 
 #[derive(Default)]
-struct Open {
-    undo: Vec<Undo>,
-    changes: Vec<Vec<u8>>,
+pub(crate) struct Open {
+    pub(crate) undo: Vec<Undo>,
+    pub(crate) changes: Vec<Vec<u8>>,
     /// Images of rows in `concord.repair`.
     repairs: Vec<Vec<u8>>,
     client: bool,
@@ -79,17 +78,17 @@ struct Open {
 /// Rows by primary key, per table.
 pub(crate) type Rows = Vec<BTreeMap<Key, Row>>;
 
-struct State {
-    rows: Rows,
+pub(crate) struct State {
+    pub(crate) rows: Rows,
     /// Per table and column, who holds a value.
-    values: BTreeMap<(usize, usize, Vec<u8>), Key>,
+    pub(crate) values: BTreeMap<(usize, usize, Vec<u8>), Key>,
     markers: BTreeMap<RegionName, Marker>,
     suspensions: Suspensions,
-    locks: Locks,
-    open: BTreeMap<Txn, Open>,
+    pub(crate) locks: Locks,
+    pub(crate) open: BTreeMap<Txn, Open>,
     last: Txn,
     /// Raised by each restart: connections of before are gone.
-    epoch: u64,
+    pub(crate) epoch: u64,
     up: bool,
     binlog: Binlog,
     applied: Vec<(RegionName, Sequence)>,
@@ -101,8 +100,8 @@ pub(crate) struct Server {
     pub(crate) dice: Dice,
     /// Whether GTIDs have tags.
     pub(crate) tags: bool,
-    state: RefCell<State>,
-    freed: Notify,
+    pub(crate) state: RefCell<State>,
+    pub(crate) freed: Notify,
     pub(crate) committed: Notify,
 }
 
@@ -228,131 +227,6 @@ impl Server {
         self.state.borrow().open.contains_key(&txn)
     }
 
-    /// Takes a lock, and waits for it at most `wait_ms`.
-    pub(crate) async fn lock(&self, txn: Txn, resource: Resource, wait_ms: u64) -> Result<(), Refusal> {
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(wait_ms);
-        loop {
-            let freed = self.freed.notified();
-            let taken = {
-                let mut state = self.state.borrow_mut();
-                if state.locks.victims.remove(&txn) {
-                    return Err(Refusal::Deadlock);
-                }
-                if !state.open.contains_key(&txn) {
-                    return Err(Refusal::Gone);
-                }
-                state.locks.take(txn, &resource)
-            };
-            match taken {
-                Taken::Mine => return Ok(()),
-                Taken::Waits => {}
-                Taken::Circle(circle) => {
-                    let victim = *self.dice.pick(&circle);
-                    self.rollback(victim);
-                    if victim == txn {
-                        return Err(Refusal::Deadlock);
-                    }
-                    self.state.borrow_mut().locks.victims.insert(victim);
-                    continue;
-                }
-            }
-            if tokio::time::timeout_at(deadline, freed).await.is_err() {
-                self.state.borrow_mut().locks.stop_waiting(txn);
-                return Err(Refusal::Timeout);
-            }
-        }
-    }
-
-    pub(crate) fn unlock(&self, txn: Txn, resource: &Resource) {
-        self.state.borrow_mut().locks.unlock(txn, resource);
-        self.freed.notify_waiters();
-    }
-
-    /// Changes a row: `old` is the key of a row that is there, `new` a row to be there.
-    pub(crate) async fn change(
-        &self,
-        txn: Txn,
-        table: usize,
-        old: Option<Key>,
-        new: Option<Row>,
-        checks: Checks,
-        wait_ms: u64,
-    ) -> Result<u64, Refusal> {
-        let layout = &self.schema.tables[table];
-        if new.as_ref().is_some_and(|row| !layout.allows(row)) {
-            return Err(Refusal::Check);
-        }
-        let new_key = new.as_ref().map(|row| layout.key(row));
-        for key in old.iter().chain(&new_key) {
-            self.lock(txn, Resource::Row(table, key.clone()), wait_ms).await?;
-        }
-        let before = match &old {
-            Some(key) => Some(self.row(table, key).ok_or(Refusal::NotFound)?),
-            None => None,
-        };
-        if let Some(key) = &new_key
-            && old.as_ref() != Some(key)
-            && self.row(table, key).is_some()
-        {
-            return Err(Refusal::DuplicatePrimary);
-        }
-        let foreign = self.schema.foreign.iter().filter(|foreign| foreign.child == table);
-        for column in layout.unique.iter().copied().chain(foreign.map(|foreign| foreign.column)) {
-            let column = &column;
-            let value = |row: &Option<Row>| {
-                row.as_ref()
-                    .and_then(|row| row[*column].as_ref().map(|value| layout.compared(*column, value)))
-            };
-            let (was, is) = (value(&before), value(&new));
-            if was == is {
-                continue;
-            }
-            for value in was.iter().chain(&is) {
-                self.lock(txn, Resource::Value(table, *column, value.clone()), wait_ms).await?;
-            }
-            if let Some(value) = &is
-                && layout.unique.contains(column)
-                && self.holder(table, *column, value).is_some()
-            {
-                return Err(Refusal::DuplicateUnique);
-            }
-        }
-        if checks != Checks::None {
-            if let Some(row) = &new {
-                self.look_for_parents(txn, table, before.as_ref(), row, wait_ms).await?;
-            }
-            if let Some(key) = old.as_ref().filter(|key| new_key.as_ref() != Some(*key)) {
-                self.take_along(txn, table, key, new.is_some(), wait_ms).await?;
-            }
-        }
-        // Waiting for a value took time, but the row was locked all along.
-        if before == new {
-            return Ok(0);
-        }
-        let mut state = self.state.borrow_mut();
-        if let Some(key) = old {
-            put(&mut state, &self.schema, txn, table, key, None);
-        }
-        if let (Some(key), Some(row)) = (new_key, &new) {
-            put(&mut state, &self.schema, txn, table, key, Some(row.clone()));
-        }
-        let images: Vec<Vec<u8>> = before.iter().chain(&new).map(|row| layout.image(row)).collect();
-        let kind = match (&before, &new) {
-            (Some(_), Some(_)) => RowsKind::Update,
-            (None, _) => RowsKind::Write,
-            (_, None) => RowsKind::Delete,
-        };
-        // No two servers, nor one after a restart, give a table the same number.
-        let id = layout.id() + 100 * self.place as u64 + 1_000 * state.epoch;
-        let mut changed = rows(kind, id, layout.map.columns.len(), &images);
-        if checks != Checks::All {
-            unchecked(&mut changed);
-        }
-        let Some(open) = state.open.get_mut(&txn) else { return Err(Refusal::Gone) };
-        open.changes.extend([layout.event_as(id), changed]);
-        Ok(1)
-    }
-
     /// Changes a marker, which must be locked.
     pub(crate) fn mark(&self, txn: Txn, origin: RegionName, marker: Marker) {
         let mut state = self.state.borrow_mut();
@@ -392,7 +266,8 @@ impl Server {
     pub(crate) fn suspensions(&self) -> Suspensions {
         let state = self.state.borrow();
         let undo = state.open.values().flat_map(|open| &open.undo);
-        let old = undo.filter_map(|undo| if let Undo::Suspensions(old) = undo { Some(old) } else { None }).next();
+        let old =
+            undo.filter_map(|undo| if let Undo::Suspensions(old) = undo { Some(old) } else { None }).next();
         old.unwrap_or(&state.suspensions).clone()
     }
 
@@ -445,42 +320,5 @@ impl Server {
         state.locks.release(txn);
         drop(state);
         self.freed.notify_waiters();
-    }
-}
-
-/// Flags a rows event: whoever replays it looks after no foreign key.
-fn unchecked(event: &mut [u8]) {
-    const FLAGS: usize = 19 + 6;
-    event[FLAGS] |= applier::text::NO_FOREIGN_KEY_CHECKS as u8;
-    seal(event);
-}
-
-fn put(state: &mut State, schema: &Schema, txn: Txn, table: usize, key: Key, row: Option<Row>) {
-    let old = state.rows[table].get(&key).cloned();
-    if let Some(open) = state.open.get_mut(&txn) {
-        open.undo.push(Undo::Row(table, key.clone(), old));
-    }
-    set(state, schema, table, &key, row);
-}
-
-fn set(state: &mut State, schema: &Schema, table: usize, key: &Key, row: Option<Row>) {
-    let layout = &schema.tables[table];
-    let old = match &row {
-        Some(row) => state.rows[table].insert(key.clone(), row.clone()),
-        None => state.rows[table].remove(key),
-    };
-    for column in &layout.unique {
-        let value = |row: &Option<Row>| {
-            let value = row.as_ref().and_then(|row| row[*column].as_ref());
-            value.map(|value| (table, *column, layout.compared(*column, value)))
-        };
-        if let Some(value) = value(&old)
-            && state.values.get(&value) == Some(key)
-        {
-            state.values.remove(&value);
-        }
-        if let Some(value) = value(&row) {
-            state.values.insert(value, key.clone());
-        }
     }
 }

@@ -1,0 +1,177 @@
+//! What an index that moves histories to runs promises beyond equal answers, one claim each. That answers are equal is tested
+//! in `convergence.rs`.
+#![allow(clippy::unwrap_used)]
+
+#[path = "simulation/runs.rs"]
+mod runs;
+
+use std::sync::Arc;
+
+use conflict::{Index, SpillLimits};
+use runs::{MemoryRuns, broken};
+use transaction::{Context, Hlc, KeyHash, RegionName, Sequence};
+
+fn region(name: &str) -> RegionName {
+    name.parse().unwrap()
+}
+
+fn spilling(limits: SpillLimits) -> (Index, Arc<MemoryRuns>) {
+    let runs = Arc::new(MemoryRuns::default());
+    let index = Index::new(&["eu", "us", "ap"].map(region), region("eu")).unwrap();
+    (index.spilling(runs.clone(), limits), runs)
+}
+
+const EVERYTHING: SpillLimits = SpillLimits { bytes: 0, run_writes_max: 1 << 20, eager: false };
+
+fn context(entries: &[(&str, u64)]) -> Context {
+    entries.iter().map(|(name, sequence)| (region(name), Sequence(*sequence))).collect()
+}
+
+fn key(number: u64) -> KeyHash {
+    KeyHash::of(&number.to_le_bytes())
+}
+
+/// Inserts a transaction of eu with these keys.
+fn insert(index: &mut Index, sequence: u64, keys: impl Iterator<Item = KeyHash>) {
+    let writes = keys.enumerate().map(|(at, key)| (key, at as u32, true));
+    let (eu, hlc) = (region("eu"), Hlc(1_000 + sequence));
+    assert!(index.insert(eu, Sequence(sequence), hlc, &Context::new(), &[], writes).unwrap());
+}
+
+/// Whether a write of us that has seen nothing conflicts.
+fn conflicts(index: &Index, key: KeyHash) -> Result<bool, conflict::Error> {
+    let mut batch = index.batch();
+    let mut transaction = batch.transaction(region("us"), Sequence(1), Hlc(1), &Context::new(), &[])?;
+    Ok(transaction.resolve(index, key, 0, true)?.conflict)
+}
+
+#[test]
+fn memory_stays_within_its_bound_however_many_writes_are_unstable() {
+    const BOUND: usize = 1 << 20;
+    let (mut index, _) = spilling(SpillLimits::within(BOUND));
+    let mut most = 0;
+    for sequence in 1..=50_000 {
+        insert(&mut index, sequence, (0..4).map(|at| key(4 * sequence + at)));
+        let stats = index.stats();
+        most = most.max(stats.bytes - stats.bytes_for_runs);
+        if sequence % 100 == 0 {
+            while index.prune(1_000).unwrap().more {}
+        }
+    }
+    let stats = index.stats();
+    assert!(most <= BOUND, "{most} bytes");
+    assert_eq!((stats.writes, stats.transactions), (200_000, 50_000));
+    // What it remembers of runs beside filters and signposts is a bit per transaction.
+    assert!(stats.bytes_for_runs < 20_000, "{stats:?}");
+    assert!(stats.runs <= 12, "{stats:?}");
+    assert!((1..=50_000).all(|sequence| conflicts(&index, key(4 * sequence)).unwrap()));
+}
+
+#[test]
+fn one_transaction_larger_than_memory_goes_to_runs_while_it_is_inserted() {
+    const BOUND: usize = 1 << 20;
+    let (mut index, _) = spilling(SpillLimits::within(BOUND));
+    insert(&mut index, 1, (0..300_000).map(key));
+    let stats = index.stats();
+    assert!(stats.bytes - stats.bytes_for_runs <= BOUND && stats.writes == 300_000, "{stats:?}");
+    assert!((0..300_000).all(|number| conflicts(&index, key(number)).unwrap()));
+    let again = index.insert(region("eu"), Sequence(1), Hlc(1_001), &Context::new(), &[], [(key(1), 0, true)]);
+    assert!(!again.unwrap(), "it is known");
+}
+
+#[test]
+fn runs_stay_few_while_a_rebuild_may_not_forget_anything() {
+    let (mut index, runs) = spilling(SpillLimits { bytes: 20_000, ..EVERYTHING });
+    for sequence in 1..=20_000 {
+        insert(&mut index, sequence, [key(sequence)].into_iter());
+        while index.tidy(100).unwrap() {}
+        assert!(runs.kept() <= 17, "{} runs", runs.kept());
+    }
+    assert_eq!(index.stats().writes, 20_000);
+}
+
+#[test]
+fn a_look_at_a_row_with_a_long_history_reads_only_as_far_as_it_must() {
+    let (mut index, runs) = spilling(SpillLimits { bytes: 100_000, ..EVERYTHING });
+    const HOT: KeyHash = KeyHash(7 << 64 | 7);
+    for sequence in 1..=20_000 {
+        insert(&mut index, sequence, [HOT].into_iter());
+        if sequence % 100 == 0 {
+            while index.prune(1_000).unwrap().more {}
+        }
+    }
+    let stats = index.stats();
+    assert!(stats.writes_in_runs > 15_000 && stats.runs > 1, "{stats:?}");
+    let before = runs.read();
+    // us has seen all but the last: what lies in runs is covered, as each newest write there says for those before it.
+    let mut batch = index.batch();
+    let seen = context(&[("eu", 19_999)]);
+    let mut transaction = batch.transaction(region("us"), Sequence(1), Hlc(30_000), &seen, &[]).unwrap();
+    assert!(transaction.resolve(&index, HOT, 0, true).unwrap().conflict);
+    assert_eq!(batch.story(&index, HOT).unwrap().unwrap().writes.len(), 2);
+    let read = runs.read() - before;
+    assert!(read <= 20 * stats.runs, "{read} records of {} runs", stats.runs);
+}
+
+#[test]
+fn a_write_that_came_and_was_moved_to_a_run_between_two_looks_is_seen_by_the_second() {
+    let (mut index, _) = spilling(EVERYTHING);
+    let mut batch = index.batch();
+    let mut transaction =
+        batch.transaction(region("us"), Sequence(1), Hlc(1), &Context::new(), &[]).unwrap();
+    assert!(!transaction.resolve(&index, key(1), 0, true).unwrap().conflict);
+    assert_eq!(batch.look_again(&index, key(1)).unwrap(), None);
+    insert(&mut index, 1, [key(1)].into_iter());
+    assert_eq!(index.stats().writes_in_runs, 1);
+    assert_eq!(batch.look_again(&index, key(1)).unwrap(), Some(true));
+    assert_eq!(batch.look_again(&index, key(1)).unwrap(), None, "it is known now");
+}
+
+#[test]
+fn a_run_that_cannot_be_read_fails_the_look_and_nothing_else() {
+    let (mut index, runs) = spilling(EVERYTHING);
+    insert(&mut index, 1, (0..10).map(key));
+    runs.break_down(true);
+    assert_eq!(conflicts(&index, key(3)), Err(broken()));
+    assert_eq!(index.story(key(3)), Err(broken()));
+    assert_eq!(index.newest(key(3)), Err(broken()));
+    assert_eq!(index.lacks(), Err(broken()));
+    assert!(broken().to_string().contains("memory"), "it names the file");
+    runs.break_down(false);
+    assert!(conflicts(&index, key(3)).unwrap());
+}
+
+#[test]
+fn an_index_that_could_not_move_writes_refuses_to_go_on() {
+    let (mut index, runs) = spilling(EVERYTHING);
+    insert(&mut index, 1, (0..10).map(key));
+    runs.break_down(true);
+    let one = |index: &mut Index| {
+        index.insert(region("eu"), Sequence(2), Hlc(9), &Context::new(), &[], [(key(1), 0, true)])
+    };
+    assert_eq!(one(&mut index), Err(broken()));
+    runs.break_down(false);
+    // A batch that was being committed then may be in the index by half.
+    assert_eq!(conflicts(&index, key(100)), Err(broken()));
+    assert_eq!(index.prune(10), Err(broken()));
+    assert_eq!(index.batch().look_again(&index, key(1)), Ok(None), "it has nothing to look at");
+    assert_eq!(
+        index.insert(region("eu"), Sequence(3), Hlc(9), &Context::new(), &[], [(key(1), 0, true)]),
+        Err(broken())
+    );
+    drop(index);
+    assert_eq!(runs.kept(), 0);
+}
+
+#[test]
+fn a_merge_that_fails_stops_the_index_as_well() {
+    let (mut index, runs) = spilling(SpillLimits { eager: true, ..EVERYTHING });
+    for sequence in 1..=20 {
+        insert(&mut index, sequence, [key(sequence)].into_iter());
+    }
+    runs.break_down(true);
+    assert_eq!(index.prune(100), Err(broken()));
+    runs.break_down(false);
+    assert_eq!(index.prune(100), Err(broken()));
+    assert_eq!(conflicts(&index, key(1)), Err(broken()));
+}
