@@ -266,7 +266,8 @@ mod tests {
         assert_eq!(pair_of(&older), pair(2, 1));
         let newer = story(&[(batch, false, &[]), (here, false, &[0]), (here, false, &[0])]);
         assert_eq!(pair_of(&newer), pair(0, 2));
-        let both = story(&[(here, false, &[]), (batch, false, &[0]), (batch, false, &[]), (here, false, &[1])]);
+        let both =
+            story(&[(here, false, &[]), (batch, false, &[0]), (batch, false, &[]), (here, false, &[1])]);
         assert_eq!(pair_of(&both), pair(1, 3), "the newest of the batch has seen all");
         let own = story(&[(batch, false, &[]), (batch, false, &[0])]);
         assert_eq!(pair_of(&own), None, "of one batch");

@@ -29,7 +29,7 @@ pub struct LaneSetup {
     pub region: RegionName,
     /// The other regions, whose logs it applies.
     pub origins: Vec<RegionName>,
-    /// Token of this process; see [`tables::take_ownership`].
+    /// Token of this process; see [`crate::tables::take_ownership`].
     pub owner: u64,
     /// What it shares with the extractor.
     pub shared: Arc<Shared>,

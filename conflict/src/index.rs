@@ -397,7 +397,8 @@ impl Index {
     /// Bytes that what is held in memory may need at most, growing tables included.
     pub(crate) fn bytes_needed(&self) -> usize {
         // A table is at its loosest right after it has grown: one more than 7/16 full, with one byte of control each.
-        let key = (size_of::<Slot>() + 1) * 16 / 7 + 1;
+        // The half that moves to a run is sorted by 16 bytes a key, which a growing list may hold twice.
+        let key = (size_of::<Slot>() + 1) * 16 / 7 + 1 + 16;
         let node = size_of::<Node>() + 2 * size_of::<u32>();
         self.keys.len() * key + self.nodes.len() * node + self.transactions.bytes_needed()
     }

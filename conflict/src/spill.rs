@@ -10,6 +10,7 @@
 
 mod cursor;
 mod entry;
+mod input;
 mod known;
 mod moving;
 mod part;

@@ -75,7 +75,8 @@ fn one_transaction_larger_than_memory_goes_to_runs_while_it_is_inserted() {
     let stats = index.stats();
     assert!(stats.bytes - stats.bytes_for_runs <= BOUND && stats.writes == 300_000, "{stats:?}");
     assert!((0..300_000).all(|number| conflicts(&index, key(number)).unwrap()));
-    let again = index.insert(region("eu"), Sequence(1), Hlc(1_001), &Context::new(), &[], [(key(1), 0, true)]);
+    let again =
+        index.insert(region("eu"), Sequence(1), Hlc(1_001), &Context::new(), &[], [(key(1), 0, true)]);
     assert!(!again.unwrap(), "it is known");
 }
 
@@ -117,8 +118,7 @@ fn a_look_at_a_row_with_a_long_history_reads_only_as_far_as_it_must() {
 fn a_write_that_came_and_was_moved_to_a_run_between_two_looks_is_seen_by_the_second() {
     let (mut index, _) = spilling(EVERYTHING);
     let mut batch = index.batch();
-    let mut transaction =
-        batch.transaction(region("us"), Sequence(1), Hlc(1), &Context::new(), &[]).unwrap();
+    let mut transaction = batch.transaction(region("us"), Sequence(1), Hlc(1), &Context::new(), &[]).unwrap();
     assert!(!transaction.resolve(&index, key(1), 0, true).unwrap().conflict);
     assert_eq!(batch.look_again(&index, key(1)).unwrap(), None);
     insert(&mut index, 1, [key(1)].into_iter());

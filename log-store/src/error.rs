@@ -261,7 +261,9 @@ impl Error {
             Self::NotNextSequence { .. } => "log-sequence-gap",
             Self::BadRecord { .. } => "log-bad-record",
             Self::Stopped { .. } => "log-stopped",
-            Self::ReadOnly { .. } | Self::JournalReadOnly { .. } | Self::RunsReadOnly { .. } => "log-read-only",
+            Self::ReadOnly { .. } | Self::JournalReadOnly { .. } | Self::RunsReadOnly { .. } => {
+                "log-read-only"
+            }
             Self::RunDamaged { .. } => "history-run-damaged",
             Self::JournalDamaged { .. } => "journal-damaged",
             Self::JournalStopped { .. } => "journal-stopped",

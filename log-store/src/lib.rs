@@ -78,7 +78,7 @@ pub use log::{Log, Tail};
 pub use reader::{LogReader, RawRecord};
 pub use recovery::{DamagedLast, DroppedChain, Recovery, TornCause, TornTail};
 pub use retention::Retention;
-pub use run::{RUN_RECORD_BYTES_MAX, Run, RunOptions, RunWriter, Runs};
+pub use run::{RUN_RECORD_BYTES_MAX, Run, RunOptions, RunWriter, Runs, VisitRecord};
 pub use segment::SegmentInfo;
 pub use store::{Options, SEGMENT_BYTES_DEFAULT, Store};
 pub use verify::{VerifyProgress, VerifyReport};

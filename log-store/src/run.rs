@@ -22,6 +22,9 @@ use crate::{Error, Store};
 use block::{BLOCK_LEN, Block, HEADER_LEN};
 use cache::Cache;
 use filter::Filter;
+
+/// Takes a record of a run: the place of the next one, its key, and its bytes; tells whether to go on.
+pub type VisitRecord<'a> = &'a mut dyn FnMut(u64, u128, &[u8]) -> ControlFlow<()>;
 pub use writer::RunWriter;
 
 /// The folder of the runs. It has a hyphen, which no region name has, so it can never be taken for a log.
@@ -191,11 +194,7 @@ impl Run {
 
     /// Hands the records from a place on to `visit`, each as the place of the next one, key and record, until it breaks or they
     /// end. The first record of the run is at 0.
-    pub fn read(
-        &self,
-        from: u64,
-        visit: &mut dyn FnMut(u64, u128, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    pub fn read(&self, from: u64, visit: VisitRecord<'_>) -> Result<(), Error> {
         let (first, mut at) = ((from >> PLACE_BITS) as u32, (from & PLACE_MASK) as usize);
         for number in first..self.signposts.len() as u32 {
             let block = self.file.block(number)?;

@@ -120,7 +120,8 @@ fn main() {
     meter.say("inserted and merged", began, writes);
 
     const LOOKS: u64 = 500_000;
-    for (what, first) in [("looked up, no history", writes + 1_000), ("looked up, in a run", PER_TRANSACTION)] {
+    for (what, first) in [("looked up, no history", writes + 1_000), ("looked up, in a run", PER_TRANSACTION)]
+    {
         let began = Instant::now();
         let spread = 0x9e37_79b9_7f4a_7c15_u64;
         let mut conflicts = 0;
@@ -149,7 +150,10 @@ fn main() {
         meter.prune();
         if step % 50 == 0 {
             let floor = meter.index.floor().sequence(us);
-            println!("  step {step}: stable {reached}, floor {floor}, {} writes left", meter.index.stats().writes);
+            println!(
+                "  step {step}: stable {reached}, floor {floor}, {} writes left",
+                meter.index.stats().writes
+            );
         }
     }
     meter.say("the peer caught up", began, writes);

@@ -1,7 +1,7 @@
 //! Rows that cannot all be there: unique secondary keys and foreign keys.
 //!
 //! Works on what all contested rows are to become, before anything of it is sent: finds every row whose fate the batch can
-//! reach, locked; lets [`settle`] decide; and reports each row that becomes another than its history makes it. Each of those
+//! reach, locked; lets [`settle()`] decide; and reports each row that becomes another than its history makes it. Each of those
 //! takes one repair.
 
 mod settle;

@@ -53,7 +53,7 @@ impl<'a> SpilledCursor<'a> {
         })?;
         match malformed {
             false => Ok(()),
-            true => Err(Error::Run { file: part.run.name(), reason: "a record is malformed".to_owned() }),
+            true => Err(part.malformed()),
         }
     }
 

@@ -103,7 +103,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let number = (state >> 33) % 5_000;
             match state >> 60 {
-                0 if number % 97 == 0 => {
+                0 if number.is_multiple_of(97) => {
                     known.forget(number);
                     plain = plain.split_off(&(number + 1));
                 }

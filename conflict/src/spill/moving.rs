@@ -128,10 +128,15 @@ impl Index {
     /// Writes a run of the transactions that are leaving; nothing else changes. `None` if they have no writes.
     fn write_leaving(&self, count: u64) -> Result<Option<Part>, Error> {
         let Some(runs) = self.spill.runs.as_ref().filter(|_| count > 0) else { return Ok(None) };
-        let mut histories: Vec<u32> = self.histories_leaving();
-        histories.sort_unstable_by_key(|newest| self.nodes[*newest].key());
+        // Sorted by what is at hand as far as that goes: a key lies somewhere else in memory each.
+        let mut histories: Vec<(u64, u32)> = Vec::new();
+        self.histories_leaving(|key, newest| histories.push(((key.0 >> 64) as u64, newest)));
+        histories.sort_unstable();
+        for same in histories.chunk_by_mut(|one, other| one.0 == other.0).filter(|same| same.len() > 1) {
+            same.sort_unstable_by_key(|(_, newest)| self.nodes[*newest].key());
+        }
         let mut writer = PartWriter::new(runs.begin(count)?, self.regions.len());
-        for newest in histories {
+        for (_, newest) in histories {
             let key = self.nodes[newest].key();
             let mut at = newest;
             while at != NONE {
@@ -147,21 +152,19 @@ impl Index {
         writer.finish(self.spill.next_part, checked)
     }
 
-    /// The newest writes of the histories that have a write that is leaving.
-    fn histories_leaving(&self) -> Vec<u32> {
-        let mut histories = Vec::new();
+    /// Tells of each history that has a write that is leaving the key and the newest write.
+    fn histories_leaving(&self, mut tell: impl FnMut(KeyHash, u32)) {
         for slot in &self.keys {
             let mut at = slot.newest;
             while at != NONE {
                 let node = &self.nodes[at];
                 if self.transactions[node.transaction()].leaving {
-                    histories.push(slot.newest);
+                    tell(node.key(), slot.newest);
                     break;
                 }
                 at = node.older;
             }
         }
-        histories
     }
 
     fn entry(&self, node: &Node) -> Entry {
@@ -179,7 +182,9 @@ impl Index {
     /// Takes the writes that have left out of their histories.
     fn unlink_leaving(&mut self) {
         self.spill.next_part += 1;
-        for newest in self.histories_leaving() {
+        let mut histories: Vec<u32> = Vec::new();
+        self.histories_leaving(|_, newest| histories.push(newest));
+        for newest in histories {
             let key = self.nodes[newest].key();
             // First the ring of those that stay, then the slot, and only then the nodes: a slot finds its key by its node.
             let (mut head, mut last, mut at) = (NONE, NONE, newest);

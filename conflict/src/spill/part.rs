@@ -41,6 +41,10 @@ pub(crate) struct Span {
 }
 
 impl Part {
+    pub(crate) fn malformed(&self) -> Error {
+        Error::Run { file: self.run.name(), reason: "a record is malformed".to_owned() }
+    }
+
     /// About how many of its writes have become stable since they were last looked at; 0 only if none has.
     pub(crate) fn news(&self, stability: &Stability) -> u64 {
         let spans = self.spans.iter().zip(&self.checked).enumerate();

@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 use transaction::KeyHash;
 
-use super::{Part, PartWriter, RunPlace, SpilledCursor};
+use super::input::Input;
+use super::{Entry, Part, PartWriter, SpilledCursor};
 use crate::history::{Chain, History, Member, Members};
 use crate::index::Index;
 use crate::regions::Origin;
@@ -37,22 +38,16 @@ impl Rewrite {
         self.drops && self.inputs.iter().any(|input| input.part == part)
     }
 
+    fn next_key(&self) -> Option<KeyHash> {
+        self.inputs.iter().filter_map(Input::key).min()
+    }
+
     /// Notes that a history is to be judged, if that is not still to come.
     pub(crate) fn meet(&mut self, key: KeyHash) {
-        let next = self.inputs.iter().filter_map(|input| input.key).min();
-        if next.is_none_or(|next| key < next) && self.again.last() != Some(&key) {
+        if self.next_key().is_none_or(|next| key < next) && self.again.last() != Some(&key) {
             self.again.push(key);
         }
     }
-}
-
-#[derive(Debug)]
-struct Input {
-    /// The number of the part.
-    part: u64,
-    place: RunPlace,
-    /// The key of the record at the place; `None` at the end.
-    key: Option<KeyHash>,
 }
 
 /// What has to stay of one history.
@@ -84,7 +79,7 @@ impl Index {
                 return Ok(());
             }
             let Some(mut rewrite) = self.spill.rewrite.take() else { return Ok(()) };
-            while let Some(key) = rewrite.inputs.iter().filter_map(|input| input.key).min() {
+            while let Some(key) = rewrite.next_key() {
                 if done.keys >= keys_max {
                     self.spill.rewrite = Some(rewrite);
                     done.more = true;
@@ -131,7 +126,7 @@ impl Index {
                     *least = (*least).min(*checked);
                 }
             }
-            inputs.push(Input::at(part, RunPlace::default())?);
+            inputs.push(Input::of(part, self.regions.len())?);
         }
         Ok(Some(Rewrite { inputs, writer, drops, checked, again: Vec::new() }))
     }
@@ -158,14 +153,21 @@ impl Index {
     /// Judges the history of `key` and writes what stays of it in the inputs; returns how many writes left.
     fn rewrite_key(&mut self, rewrite: &mut Rewrite, key: KeyHash) -> Result<usize, Error> {
         let regions = self.regions.len();
+        if let Some(entry) = self.take_only_write(rewrite, key)? {
+            let goes = rewrite.drops && entry.place.sequence <= self.stability.stable(entry.place.origin);
+            if !goes {
+                rewrite.writer.push(key, &entry, &self.stability)?;
+            }
+            return Ok(usize::from(goes));
+        }
         let own: Vec<u64> =
-            rewrite.inputs.iter().filter(|input| input.key == Some(key)).map(|input| input.part).collect();
+            rewrite.inputs.iter().filter(|input| input.key() == Some(key)).map(|input| input.part).collect();
         let mut spilled = Vec::with_capacity(own.len());
         for part in &self.spill.parts {
             let input = rewrite.inputs.iter().find(|input| input.part == part.number);
             match input {
-                Some(input) if input.key == Some(key) => {
-                    spilled.push(SpilledCursor::at(part, key, input.place, regions)?);
+                Some(input) if input.key() == Some(key) => {
+                    spilled.push(SpilledCursor::at(part, key, input.place(), regions)?);
                 }
                 Some(_) => {}
                 None if rewrite.drops => spilled.extend(SpilledCursor::find(part, key, regions)?),
@@ -198,7 +200,7 @@ impl Index {
         for cursor in members.spilled {
             let (part, end) = (cursor.part, cursor.end()?);
             if let Some(input) = rewrite.inputs.iter_mut().find(|input| input.part == part.number) {
-                *input = Input::at(part, end)?;
+                input.seek(part, end)?;
             }
         }
         for part in &mut self.spill.parts {
@@ -208,6 +210,27 @@ impl Index {
             left += self.drop_before(key, judgement.cut);
         }
         Ok(left)
+    }
+
+    /// The write of `key` in the inputs, if its history is, or may be treated as if it was, that write alone.
+    fn take_only_write(&self, rewrite: &mut Rewrite, key: KeyHash) -> Result<Option<Entry>, Error> {
+        let mut own = rewrite.inputs.iter().enumerate().filter(|(_, input)| input.key() == Some(key));
+        let (Some((at, input)), None) = (own.next(), own.next()) else { return Ok(None) };
+        if !input.is_only() || (rewrite.drops && self.slot(key).is_some()) {
+            return Ok(None);
+        }
+        for part in &self.spill.parts {
+            let elsewhere = || rewrite.inputs.iter().all(|input| input.part != part.number);
+            if rewrite.drops && elsewhere() && part.run.find(key)?.is_some() {
+                return Ok(None);
+            }
+        }
+        let input = &mut rewrite.inputs[at];
+        let part = self.spill.parts.iter().find(|part| part.number == input.part);
+        match part {
+            Some(part) => input.take(part),
+            None => Ok(None),
+        }
     }
 
     /// What has to stay of a history.
@@ -269,16 +292,5 @@ impl Index {
             }
             known.forget(self.transactions.gone(origin));
         }
-    }
-}
-
-impl Input {
-    fn at(part: &Part, place: RunPlace) -> Result<Self, Error> {
-        let mut key = None;
-        part.run.read(place, &mut |_, found, _| {
-            key = Some(found);
-            std::ops::ControlFlow::Break(())
-        })?;
-        Ok(Self { part: part.number, place, key })
     }
 }

@@ -1,6 +1,7 @@
 //! Blocks that were read, as long as there is room.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::block::{BLOCK_LEN, Block};
@@ -11,7 +12,7 @@ type Id = (u64, u32);
 /// At most so many blocks; which one makes room is decided by a clock's hand that passes over those used since it came by last.
 #[derive(Debug)]
 pub(super) struct Cache {
-    places: HashMap<Id, usize>,
+    places: HashMap<Id, usize, BuildHasherDefault<IdHasher>>,
     slots: Vec<Slot>,
     hand: usize,
     blocks_max: usize,
@@ -24,9 +25,34 @@ struct Slot {
     used: bool,
 }
 
+/// The ids are this process's own, so no one can choose them to collide.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        // The table takes the lowest bits and the highest; products are weak in the lowest.
+        self.0 ^ self.0 >> 32
+    }
+}
+
 impl Cache {
     pub(super) fn new(blocks_max: usize) -> Self {
-        Self { places: HashMap::new(), slots: Vec::new(), hand: 0, blocks_max: blocks_max.max(1) }
+        Self { places: HashMap::default(), slots: Vec::new(), hand: 0, blocks_max: blocks_max.max(1) }
     }
 
     pub(super) fn get(&mut self, id: Id) -> Option<Arc<Block>> {

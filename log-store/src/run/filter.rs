@@ -71,7 +71,7 @@ impl Filter {
             bits[(probes & 7) as usize] |= 1 << (probes >> 3 & 63);
             probes >>= 9;
         }
-        ((u128::from(line) * self.count as u128 >> 64) as usize, bits)
+        (((u128::from(line) * self.count as u128) >> 64) as usize, bits)
     }
 }
 

@@ -8,8 +8,8 @@ use log_store::disk::SimulatedDisk;
 use log_store::{Identity, Log, Options, Store};
 use transaction::record::{Body, Lineage, PositionBody, TransactionBody};
 use transaction::{
-    Context, Epoch, Gtid, Hlc, Incarnation, Record, RecordKind, RecordNumber, RegionName, RepairPlace, Sequence,
-    Source, Tag, Uuid, WriteId,
+    Context, Epoch, Gtid, Hlc, Incarnation, Record, RecordKind, RecordNumber, RegionName, RepairPlace,
+    Sequence, Source, Tag, Uuid, WriteId,
 };
 
 pub fn region(name: &str) -> RegionName {
@@ -66,8 +66,14 @@ impl Writer {
         let events: Vec<u8> = (0..len).map(|at| (at as u64 * 31 + number * 7) as u8).collect();
         let context: Context = [(region("us"), Sequence(number))].into_iter().collect();
         let gtid = Gtid { source: Source { uuid: Uuid([7; 16]), tag: Tag::default() }, number };
-        let transaction =
-            TransactionBody { context: context.clone(), suspended: Default::default(), gtid, commit_us: number, chunks: 0, events: &events };
+        let transaction = TransactionBody {
+            context: context.clone(),
+            suspended: Default::default(),
+            gtid,
+            commit_us: number,
+            chunks: 0,
+            events: &events,
+        };
         let body = match kind {
             RecordKind::Transaction => Body::Transaction(transaction),
             RecordKind::Repair => {

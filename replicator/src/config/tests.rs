@@ -116,6 +116,10 @@ fn every_flaw_names_file_line_key_reason_and_remedy() {
             replaced("tls = false", "tls = false\n[region.mysql]\npassword = \"x\""),
             "key `password` is not known",
         ),
+        (
+            replaced("name = \"eu\"", "name = \"eu\"\nhistory_memory = \"1MiB\""),
+            "region.history_memory: 1MiB is out of range",
+        ),
         (replaced("tls = false", "tls = false\n[region.log]\nsegment_size = \"1KiB\""), "use 1MiB to 1GiB"),
         (
             replaced("tls = false", "tls = false\n[region.apply]\nbatch_transactions_max = 0"),

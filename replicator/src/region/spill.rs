@@ -32,10 +32,8 @@ struct Writer(log_store::RunWriter);
 #[derive(Debug)]
 struct Run(log_store::Run);
 
-/// Both kinds of error name the file and the reason.
-fn unreadable(file: &std::path::Path) -> impl Fn(log_store::Error) -> conflict::Error {
-    let file = file.display().to_string();
-    move |error| conflict::Error::Run { file: file.clone(), reason: error.to_string() }
+fn unreadable(run: &Run, error: log_store::Error) -> conflict::Error {
+    conflict::Error::Run { file: run.0.path().display().to_string(), reason: error.to_string() }
 }
 
 fn unwritable(error: log_store::Error) -> conflict::Error {
@@ -64,13 +62,13 @@ impl conflict::RunWriter for Writer {
 
 impl conflict::Run for Run {
     fn find(&self, key: KeyHash) -> Result<Option<RunPlace>, conflict::Error> {
-        Ok(self.0.find(key.0).map_err(unreadable(self.0.path()))?.map(RunPlace))
+        Ok(self.0.find(key.0).map_err(|error| unreadable(self, error))?.map(RunPlace))
     }
 
     fn read(&self, from: RunPlace, visit: &mut Visit<'_>) -> Result<(), conflict::Error> {
         self.0
             .read(from.0, &mut |next, key, record| visit(RunPlace(next), KeyHash(key), record))
-            .map_err(unreadable(self.0.path()))
+            .map_err(|error| unreadable(self, error))
     }
 
     fn name(&self) -> String {

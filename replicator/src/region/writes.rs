@@ -13,6 +13,9 @@ use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence, Susp
 /// Key, index, and whether the row lives.
 type Write = (KeyHash, u32, bool);
 
+/// Writes by schema and table.
+type ByTable = BTreeMap<(String, String), Vec<Write>>;
+
 /// Collects the writes of a transaction's events: all at once, or chunk by chunk.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
@@ -20,7 +23,7 @@ pub(crate) struct Writes {
     next_index: u32,
     found: Vec<Write>,
     /// Of tables that are to be told apart, by schema and table.
-    apart: BTreeMap<(String, String), Vec<Write>>,
+    apart: ByTable,
 }
 
 /// What a transaction is beside its writes.
@@ -123,7 +126,7 @@ impl Writes {
         Ok(())
     }
 
-    fn finish(&mut self) -> (Vec<Write>, BTreeMap<(String, String), Vec<Write>>) {
+    fn finish(&mut self) -> (Vec<Write>, ByTable) {
         self.next_index = 0;
         self.tables.trim();
         (std::mem::take(&mut self.found), std::mem::take(&mut self.apart))

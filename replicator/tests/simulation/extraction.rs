@@ -17,6 +17,9 @@ use crate::product::writes::{Stamps, Writes};
 use crate::schema::weigh;
 use crate::server::Server;
 
+/// Now and then the extractor stands still, for longer than a lane waits for it.
+const STALL_MS: u64 = 6_000;
+
 /// Takes what the extractor makes, as a running region does.
 pub(crate) struct RegionSink {
     pub(crate) region: RegionName,
@@ -138,7 +141,7 @@ async fn read(server: &Server, extractor: &mut Extractor<RegionSink>, epoch: u64
             continue;
         }
         for (raw, offset) in group.events {
-            server.dice.pause(slow_ms).await;
+            server.dice.pause(if server.dice.below(1000) == 0 { STALL_MS } else { slow_ms }).await;
             if !server.is_current(epoch) || server.dice.below(2000) == 0 {
                 return Ok(());
             }

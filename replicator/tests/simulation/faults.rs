@@ -16,7 +16,7 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
     while !mesh.failed() {
         mesh.dice.pause(mesh.shape.fault_ms).await;
         let place = mesh.dice.below(regions) as usize;
-        match mesh.dice.below(if mesh.shape.suspends { 11 } else { 8 }) {
+        match mesh.dice.below(if mesh.shape.suspends { 12 } else { 9 }) {
             0 | 1 => {
                 let power = mesh.dice.percent(50);
                 kill(&mesh, place, power).await;
@@ -32,7 +32,8 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
             4 => mesh.cut.borrow_mut().clear(),
             5 => set_clock(&mesh, place),
             6 => sweep(&mesh, place),
-            8..=10 => wish(&mesh, place),
+            8 => pause(&mesh, place),
+            9..=11 => wish(&mesh, place),
             _ if mesh.shape.mysqld_crashes => {
                 mesh.note(format!("mysqld of {} dies", mesh.names[place]));
                 mesh.servers[place].crash();
@@ -42,6 +43,16 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
             _ => sweep(&mesh, place),
         }
     }
+}
+
+/// An origin is paused, or goes on.
+fn pause(mesh: &Mesh, place: usize) {
+    let processes = mesh.processes.borrow();
+    let Some(process) = &processes[place] else { return };
+    let origins: Vec<_> = process.progress.keys().copied().collect();
+    let origin = *mesh.dice.pick(&origins);
+    process.progress[&origin].send_modify(|progress| progress.paused = !progress.paused);
+    mesh.note(format!("{} pauses {origin}, or resumes it", mesh.names[place]));
 }
 
 /// A table is to be suspended, or resumed.
@@ -69,6 +80,12 @@ pub(crate) async fn mend(mesh: &Rc<Mesh>) {
         }
         if mesh.processes.borrow()[place].is_none() && !mesh.failed() {
             mesh.start(place).await;
+        }
+        for process in mesh.processes.borrow()[place].iter() {
+            process
+                .progress
+                .values()
+                .for_each(|sender| sender.send_modify(|progress| progress.paused = false));
         }
     }
     // Once more a restart in the middle of what is not stable yet.
