@@ -458,6 +458,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             after: story.newest().and_then(Write::place_after),
             merged,
             forced,
+            outsider: false,
         }))
     }
 
@@ -611,6 +612,10 @@ impl<'a, T: Target> Attempt<'a, T> {
     /// How a row gets from what it is to what it becomes, such that the number of changes logged is certain: a change that
     /// leaves the row as it is would log nothing.
     fn change_of<'r>(&self, row: &'r Desired) -> Change<'r> {
+        // A row that was only looked at stays untouched.
+        if row.outsider && row.wanted == row.folded {
+            return Change::Nothing;
+        }
         let Some(wanted) = &row.wanted else {
             return if row.here == Here::Absent { Change::Nothing } else { Change::Out };
         };
@@ -683,6 +688,7 @@ impl<'a, T: Target> Attempt<'a, T> {
                 after: self.first.place_after(),
                 merged: false,
                 forced: false,
+                outsider: true,
             });
         };
         let policy = (self.setup.policies)(&image.table.schema, &image.table.table).policy;
@@ -715,6 +721,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             after: story.newest().and_then(Write::place_after),
             merged: false,
             forced: false,
+            outsider: true,
         })
     }
 
@@ -756,6 +763,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             after: newest.as_ref().or(Some(&self.first)).and_then(Write::place_after),
             merged: false,
             forced: false,
+            outsider: true,
         })
     }
 

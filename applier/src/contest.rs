@@ -149,6 +149,8 @@ pub(crate) struct Desired {
     pub(crate) merged: bool,
     /// Whether it takes a repair even if it is as its history makes it, since a person decided so.
     pub(crate) forced: bool,
+    /// Whether no write of the batch is about it: it was found by a unique key or foreign key.
+    pub(crate) outsider: bool,
 }
 
 /// Whether two images have one layout, so that their bytes can be compared and share an event. Table ids differ from server

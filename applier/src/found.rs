@@ -107,3 +107,13 @@ pub(crate) fn columns(image: &Image) -> Result<Columns, EventError> {
         })
         .collect()
 }
+
+/// The primary key of a row, for people: `id = 7, part = 'a'`.
+pub(crate) fn key_text(image: &Image) -> Result<String, EventError> {
+    let values = row_values(&image.table, &image.bytes)?;
+    let columns = image.table.primary_key.iter().map(|(place, _)| {
+        let column = &image.table.columns[*place];
+        Ok(format!("{} = {}", column.name, Value::decode(column, values[*place])?.sql_literal(column)))
+    });
+    Ok(columns.collect::<Result<Vec<_>, EventError>>()?.join(", "))
+}

@@ -79,6 +79,8 @@ impl RowsText {
         images: &[&[u8]],
     ) {
         debug_assert_eq!(images.len(), if kind == RowsKind::Update { 2 } else { 1 });
+        // A rows event without a whole table map may crash the server.
+        assert!(!table.body_after_id.is_empty(), "rows of {} without a layout from a log", table.full_name());
         let flags = flags & 0x6;
         let shares = self.open.as_ref().is_some_and(|open| {
             std::sync::Arc::ptr_eq(&open.table, table)

@@ -63,7 +63,7 @@
 //! for (origin, hlc) in [(us, 101), (eu, 100)] {
 //!     index.insert(origin, Sequence(1), Hlc(hlc), &Context::new(), &[], [(key, 0, true)])?;
 //! }
-//! let story = index.story(key).unwrap();
+//! let story = index.story(key)?.unwrap();
 //! # let table = binlog::TableMap { table_id: 1, schema: String::new(), table: String::new(), columns: vec![],
 //! #     primary_key: vec![], present: vec![], body_after_id: vec![] };
 //! # let images = Inserts(Image { table: table.into(), bytes: vec![] });

@@ -17,7 +17,7 @@ use transaction::binlog::{TableMap, row_image, row_values};
 use crate::attempt::Attempt;
 use crate::contest::{Desired, Gathered, Here};
 use crate::effect::SourceTransaction;
-use crate::found::{Finding, Known};
+use crate::found::{self, Finding, Known};
 use crate::journal::{Entry, Found, Kind, Winner};
 use crate::relations::{ForeignKey, UniqueKey};
 use crate::session::SqlFailure;
@@ -45,6 +45,9 @@ pub(crate) async fn settle_constraints<T: Target>(
             Fate::Without(_, cause) | Fate::PutBack(_, cause) | Fate::Gone(cause) => cause.clone(),
         };
         let row = &mut reach.rows[at];
+        if row.desired.stand_in.table.body_after_id.is_empty() {
+            return Err(unknown(&row.desired, &cause));
+        }
         let image = match fate {
             Fate::Without(columns, _) => {
                 row.desired.wanted.as_ref().map(|image| without(image, &columns)).transpose()?
@@ -440,6 +443,20 @@ impl Reach {
 fn tells_key(foreign: &ForeignKey, parent: &TableMap) -> bool {
     let mut key = parent.primary_key.iter().map(|(place, _)| &parent.columns[*place].name);
     key.all(|name| foreign.parent_columns.contains(name))
+}
+
+/// A row would have to change of which only the key is known: nothing of it is in the logs any more.
+fn unknown(row: &Desired, cause: &Cause) -> SqlFailure {
+    let key = match &cause.constraint {
+        Constraint::Unique(name) => format!("unique key {name}"),
+        Constraint::Foreign(name) => format!("foreign key {name}"),
+    };
+    let table = row.table.full_name();
+    let which = found::key_text(&row.stand_in).unwrap_or_else(|error| error.to_string());
+    SqlFailure::Halt(format!(
+        "row {which} of {table} has to make way at {key}, and the logs no longer hold an image of it, so that it cannot be \
+         recorded; delete or change it in this region with an ordinary statement, then resume"
+    ))
 }
 
 /// The row with some columns set to NULL.

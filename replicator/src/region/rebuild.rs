@@ -116,6 +116,7 @@ impl Reading<'_> {
     ) -> Result<u64, String> {
         let Some(first) = self.first_record(from)? else { return Ok(0) };
         let mut writes = Writes::default();
+        let (mut whole, mut chain) = (false, Suspended::default());
         let mut count = 0;
         let mut reader = self.log.read_from(first).map_err(|e| e.to_string())?;
         while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
@@ -132,10 +133,19 @@ impl Reading<'_> {
             if begins {
                 // A chain that was abandoned may stand before it.
                 writes.forget();
+                whole = true;
+                chain = match record.body {
+                    Body::Chunk { .. } => self.suspended_of_chain(record.number)?,
+                    _ => Suspended::default(),
+                };
+            }
+            // Retention may have taken the beginning of a chain, which then no history needs.
+            if !whole {
+                continue;
             }
             loop {
                 let checksums = record.event_checksums;
-                let apart = [self.held_back, record.suspended().unwrap_or(self.held_back)];
+                let apart = [self.held_back, record.suspended().unwrap_or(&chain)];
                 let needs = writes.collect(events, checksums, shared, carries, &apart, &mut |_| {})?;
                 if needs.is_empty() {
                     break;
@@ -151,9 +161,22 @@ impl Reading<'_> {
                 // Nothing may be pruned yet, so merging runs is not left to that.
                 while index.tidy(AT_A_TIME as usize).map_err(|e| e.to_string())? {}
                 count += 1;
+                whole = false;
             }
         }
         Ok(count)
+    }
+
+    /// The tables that the origin had suspended when it wrote the chain that begins at a record: only the end of the chain says.
+    fn suspended_of_chain(&self, first: RecordNumber) -> Result<Suspended, String> {
+        let mut reader = self.log.read_from(first).map_err(|e| e.to_string())?;
+        while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
+            if raw.header.kind == RecordKind::Transaction {
+                let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+                return Ok(record.suspended().cloned().unwrap_or_default());
+            }
+        }
+        Ok(Suspended::default())
     }
 
     /// The record at which a transaction begins; of a chain the first chunk that is held.

@@ -80,7 +80,10 @@ impl Shape {
         match mistake {
             Mistake::NoGapLocks => {
                 self.tables = vec![DELETES];
-                (self.deletes, self.keys, self.clients) = (60, 1, 3);
+                (self.deletes, self.keys, self.clients) = (50, 2, 3);
+                // A later write of the row would put it right: there must not always be one.
+                (self.transactions, self.think_ms, self.latency_ms) = (4, 100, 60);
+                (self.batch_max, self.poll_ms) = (1, 3);
             }
             Mistake::ForgetRepairs => self.tables = vec![UNIQUE],
             _ => {}
