@@ -45,7 +45,9 @@ pub(crate) async fn settle_constraints<T: Target>(
             Fate::Without(_, cause) | Fate::PutBack(_, cause) | Fate::Gone(cause) => cause.clone(),
         };
         let row = &mut reach.rows[at];
-        if row.desired.stand_in.table.body_after_id.is_empty() {
+        // One that is not there is put back as the logs have it.
+        let unwritable = row.desired.stand_in.table.body_after_id.is_empty();
+        if unwritable && row.desired.here != Here::Absent {
             return Err(unknown(&row.desired, &cause));
         }
         let image = match fate {
