@@ -60,11 +60,11 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  concord status --json")]
     Status(StatusArgs),
     /// Stop applying here, of one origin or all, or one table; logs go on being received
-    #[command(after_help = "Examples:\n  concord pause --origin us\n  concord pause --table shop.stock")]
+    #[command(after_help = "Example:\n  concord pause --table shop.stock")]
     Pause(PauseArgs),
     /// Go on applying
     #[command(
-        after_help = "Examples:\n  concord resume --origin us\n  concord resume --table shop.stock --decide newest"
+        after_help = "Example:\n  concord resume --table shop.stock --decide newest"
     )]
     Resume(ResumeArgs),
     /// Wait until every write is known everywhere and no conflict can come any more; needed before the mesh section may change
@@ -407,7 +407,9 @@ mod tests {
             "--config x.toml run",
             "status --json",
             "pause --origin us",
+            "pause --table shop.stock",
             "resume",
+            "resume --table shop.stock",
             "drain --timeout 60s",
             "seed --from us --yes",
             "log list --origin us --from-sequence 3 --limit 5 --table s.t --since 15m --json",
@@ -431,6 +433,8 @@ mod tests {
             "log show 5 --gtid x",
             "init --region EU",
             "init --region eu --peer us",
+            "pause --origin us --table shop.stock",
+            "resume --decide newest",
             "conflicts list --kind quarrel",
             "conflicts list --table stock",
             "conflicts override 5e1f",
