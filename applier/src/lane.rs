@@ -258,7 +258,12 @@ impl<C: Connector> Lane<C> {
         self.definitions.clear();
         self.catching_up = None;
         self.session = Some(session);
-        self.read_suspensions().await
+        // Without knowing them, nothing may be applied.
+        let read = self.read_suspensions().await;
+        if read.is_err() {
+            self.session = None;
+        }
+        read
     }
 
     /// Applies the next batch of one origin. Returns whether there was something.
