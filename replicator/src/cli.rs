@@ -63,9 +63,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  concord pause --table shop.stock")]
     Pause(PauseArgs),
     /// Go on applying
-    #[command(
-        after_help = "Example:\n  concord resume --table shop.stock --decide newest"
-    )]
+    #[command(after_help = "Example:\n  concord resume --table shop.stock --decide newest")]
     Resume(ResumeArgs),
     /// Wait until every write is known everywhere and no conflict can come any more; needed before the mesh section may change
     #[command(after_help = "Example:\n  concord drain --timeout 5m")]
