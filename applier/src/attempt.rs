@@ -296,10 +296,9 @@ impl<'a, T: Target> Attempt<'a, T> {
     /// contested after all is decided by the next try, which locks it first.
     pub(crate) fn look_again(&mut self) -> Result<(), SqlFailure> {
         let index = self.setup.shared.index.lock();
-        let keys: Vec<KeyHash> = self.overlay.keys().filter(|key| !self.contests.contains(*key)).collect();
         let before = self.lessons.contested.len();
-        for key in keys {
-            if self.overlay.look_again(&index, key).map_err(halt)? == Some(true) {
+        for (key, conflict) in self.overlay.look_again_at_all(&index).map_err(halt)? {
+            if conflict && !self.contests.contains(key) {
                 self.lessons.contested.insert(key);
                 self.lessons.raced.insert(key);
             }

@@ -21,8 +21,11 @@ pub struct Batch {
     pending: Index,
     /// The registered transactions, in order.
     order: Vec<u32>,
-    /// Per key, the revision of its history in the index when the batch last looked; 0 for none.
+    /// Per key, the revision of its history in the index when the batch last looked; 0 for none. When the batch has writes in
+    /// runs, only of keys that have changed since it began.
     looked: HashMap<KeyHash, u32>,
+    /// The index's own count of revisions at the first look.
+    began: u32,
 }
 
 /// The answer for one incoming write at the first look.
@@ -35,7 +38,7 @@ pub struct Resolution {
 
 impl Batch {
     pub(crate) fn new(index: &Index) -> Self {
-        Self { pending: index.empty(), order: Vec::new(), looked: HashMap::new() }
+        Self { pending: index.overlay(), order: Vec::new(), looked: HashMap::new(), began: 0 }
     }
 
     /// Begins the next source transaction of the batch, or the part of one that had seen less (tables that its origin had
@@ -57,9 +60,47 @@ impl Batch {
         Ok(BatchTransaction { batch: self, number, incoming })
     }
 
-    /// The keys written by the batch, each once.
-    pub fn keys(&self) -> impl Iterator<Item = KeyHash> + '_ {
-        self.looked.keys().copied()
+    /// [`Batch::look_again`] at every key that the batch writes: those that have an answer, with their answers.
+    pub fn look_again_at_all(&mut self, index: &Index) -> Result<Vec<(KeyHash, bool)>, Error> {
+        let mut changed: Vec<KeyHash> = Vec::new();
+        if self.began != index.last_revision() || !self.has_runs() {
+            let pending = &self.pending;
+            for slot in &pending.keys {
+                let key = pending.nodes[slot.newest].key();
+                if self.has_changed(index, key)? {
+                    changed.push(key);
+                }
+            }
+            pending.for_each_spilled_key(|key| {
+                if pending.slot(key).is_none() && self.has_changed(index, key)? {
+                    changed.push(key);
+                }
+                Ok(())
+            })?;
+        }
+        let mut answers = Vec::with_capacity(changed.len());
+        for key in changed {
+            answers.extend(self.look_again(index, key)?.map(|answer| (key, answer)));
+        }
+        Ok(answers)
+    }
+
+    /// Whether a write may have joined the history of `key`, which the batch writes, since it looked last.
+    fn has_changed(&self, index: &Index, key: KeyHash) -> Result<bool, Error> {
+        let revision = index.revision(key)?;
+        Ok(match self.looked.get(&key) {
+            Some(looked) => *looked != revision,
+            // Revisions count up, and no batch lives for two billion of them.
+            None => revision != 0 && revision.wrapping_sub(self.began) as i32 > 0,
+        })
+    }
+
+    fn has_runs(&self) -> bool {
+        !self.pending.spill.parts.is_empty()
+    }
+
+    fn writes(&self, key: KeyHash) -> Result<bool, Error> {
+        Ok(self.pending.slot(key).is_some() || self.pending.is_spilled(key)?)
     }
 
     /// Looks again at a key whose row is locked by now: `None` if no write has joined its history since the batch looked
@@ -68,12 +109,10 @@ impl Batch {
     /// With an answer, the fold of [`Batch::story`] says anew what the row must become. Asked again, it is `None` until
     /// the next change.
     pub fn look_again(&mut self, index: &Index, key: KeyHash) -> Result<Option<bool>, Error> {
-        let revision = index.revision(key)?;
-        let Some(looked) = self.looked.get_mut(&key) else { return Ok(None) };
-        if *looked == revision {
+        if !self.writes(key)? || !self.has_changed(index, key)? {
             return Ok(None);
         }
-        *looked = revision;
+        self.looked.insert(key, index.revision(key)?);
         self.conflicts(index, key).map(Some)
     }
 
@@ -127,13 +166,19 @@ impl Batch {
                 new = Some((origin, sequence));
             }
         }
+        if also || new.is_some() {
+            let pending = &self.pending.transactions;
+            let numbers =
+                self.order.iter().map(|number| (pending[*number].origin, pending[*number].sequence));
+            index.adopt(std::mem::take(&mut self.pending.spill.parts), numbers);
+        }
         self.clear();
         Ok(())
     }
 
     /// Forgets the batch: its target transaction was rolled back.
     pub fn clear(&mut self) {
-        self.pending = self.pending.empty();
+        self.pending = self.pending.overlay();
         self.order.clear();
         self.looked.clear();
     }
@@ -161,10 +206,21 @@ impl BatchTransaction<'_> {
         // Coverage goes by origin, sequence number and index alone, so the place in the fold order is not needed for it.
         let before = History::of(index, Some(&self.batch.pending), key)?;
         let conflict = before.conflicts(&self.incoming)?;
-        if let Entry::Vacant(first) = self.batch.looked.entry(key) {
+        let Batch { pending, looked, began, .. } = self.batch;
+        if pending.is_empty() {
+            *began = index.last_revision();
+        }
+        if pending.spill.parts.is_empty()
+            && let Entry::Vacant(first) = looked.entry(key)
+        {
             first.insert(index.revision(key)?);
         }
-        self.batch.pending.add(self.number, key, write, live)?;
+        pending.add(self.number, key, write, live)?;
+        if pending.relieve(Some(self.number))? {
+            // One number for all keys is enough: what has joined since the batch began is looked at again.
+            *looked = HashMap::new();
+            while pending.tidy(usize::MAX)? {}
+        }
         Ok(Resolution { conflict })
     }
 

@@ -121,7 +121,10 @@ impl Index {
     }
 
     /// Calls `each` with every key that a run holds, once.
-    fn for_each_spilled_key(&self, mut each: impl FnMut(KeyHash) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn for_each_spilled_key(
+        &self,
+        mut each: impl FnMut(KeyHash) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         for (at, part) in self.spill.parts.iter().enumerate() {
             let (mut place, mut last) = (Some(RunPlace::default()), None);
             while let Some(from) = place.take() {

@@ -10,7 +10,7 @@ use crate::history::{Cursor, History};
 use crate::node::{COVERS_ALL, LIVE, Node};
 use crate::regions::{Origin, Regions};
 use crate::slab::{NONE, Slab};
-use crate::spill::{Known, Runs, Spill, SpillLimits};
+use crate::spill::{Runs, Spill, SpillLimits};
 use crate::stability::Stability;
 use crate::transactions::{Transaction, Transactions};
 use crate::write::{Root, Standing};
@@ -43,29 +43,6 @@ pub struct Index {
     revision: u32,
 }
 
-/// How much an index holds.
-///
-/// Writes that may leave a history count until pruning has come by, which of runs may take a while; at rest, nothing counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Rows with a history. A row counts once for memory and once for each run that has writes of it.
-    pub keys: usize,
-    /// Writes in histories.
-    pub writes: usize,
-    /// Transactions remembered for them.
-    pub transactions: usize,
-    /// Bytes of memory held, reserves and what runs take of it included.
-    pub bytes: usize,
-    /// Of these, what runs take: filters, signposts and blocks that were read.
-    pub bytes_for_runs: usize,
-    /// Runs on the disk.
-    pub runs: usize,
-    /// Writes in them.
-    pub writes_in_runs: u64,
-    /// Bytes they take on the disk.
-    pub disk_bytes: u64,
-}
-
 impl Index {
     /// An empty index for the `regions` of the mesh, kept by the region `own`.
     pub fn new(regions: &[RegionName], own: RegionName) -> Result<Self, Error> {
@@ -96,9 +73,22 @@ impl Index {
         self
     }
 
-    /// An empty index for the same mesh.
-    pub(crate) fn empty(&self) -> Self {
-        Self::of(self.regions.clone())
+    /// An empty index for the same mesh, for a batch; a batch that is large goes to runs as well.
+    pub(crate) fn overlay(&self) -> Self {
+        let mut overlay = Self::of(self.regions.clone());
+        let Spill { runs, limits, is_overlay, .. } = &self.spill;
+        overlay.spill.runs = runs.clone();
+        overlay.spill.limits = *limits;
+        if !is_overlay {
+            overlay.spill.limits.bytes = limits.bytes / 4;
+        }
+        overlay.spill.is_overlay = true;
+        overlay.spill.next_at = overlay.spill.limits.bytes;
+        overlay
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.spill.parts.is_empty()
     }
 
     /// Adds the writes of one committed transaction: `(key, index, live)` each, all of them in one call.
@@ -283,6 +273,11 @@ impl Index {
         }
     }
 
+    /// The last number that any key was given.
+    pub(crate) fn last_revision(&self) -> u32 {
+        self.revision
+    }
+
     pub(crate) fn next_revision(&mut self) -> u32 {
         self.revision = self.revision.wrapping_add(1).max(1);
         self.revision
@@ -372,36 +367,6 @@ impl Index {
     pub fn stable(&self, origin: RegionName) -> Result<Sequence, Error> {
         Ok(Sequence(self.stability.stable(self.regions.origin(origin)?)))
     }
-
-    /// How much is held.
-    pub fn stats(&self) -> Stats {
-        let queues = (self.ready.capacity() * size_of::<u32>()) + self.queued.len() * size_of::<u64>();
-        let memory = self.keys.allocation_size() + self.nodes.bytes() + self.transactions.bytes() + queues;
-        let parts = &self.spill.parts;
-        let (keys, writes_in_runs) =
-            parts.iter().fold((0, 0), |(keys, writes), part| (keys + part.keys, writes + part.writes));
-        let known: usize = self.spill.known.iter().map(Known::len).sum();
-        let bytes_for_runs = self.spill.bytes();
-        Stats {
-            keys: self.keys.len() + keys as usize,
-            writes: self.writes + writes_in_runs as usize,
-            transactions: self.transactions.len() + known,
-            bytes: memory + bytes_for_runs,
-            bytes_for_runs,
-            runs: parts.len(),
-            writes_in_runs,
-            disk_bytes: parts.iter().map(|part| part.run.disk_bytes()).sum(),
-        }
-    }
-
-    /// Bytes that what is held in memory may need at most, growing tables included.
-    pub(crate) fn bytes_needed(&self) -> usize {
-        // A table is at its loosest right after it has grown: one more than 7/16 full, with one byte of control each.
-        // The half that moves to a run is sorted by 16 bytes a key, which a growing list may hold twice.
-        let key = (size_of::<Slot>() + 1) * 16 / 7 + 1 + 16;
-        let node = size_of::<Node>() + 2 * size_of::<u32>();
-        self.keys.len() * key + self.nodes.len() * node + self.transactions.bytes_needed()
-    }
 }
 
 /// A key is a good hash already; the table takes 64 bits of it.
@@ -410,70 +375,4 @@ pub(crate) fn hash(key: KeyHash) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::regions::OWN_ORDER;
-
-    fn index() -> Index {
-        let names = ["eu", "us", "ap"].map(|name| name.parse().unwrap());
-        Index::new(&names, names[0]).unwrap()
-    }
-
-    /// Fills an index with single writes to different keys, `per_transaction` to each transaction.
-    fn filled(keys: usize, per_transaction: usize) -> Index {
-        let mut index = index();
-        let key = |number: usize| KeyHash::of(&number.to_le_bytes());
-        for (at, first) in (0..keys).step_by(per_transaction).enumerate() {
-            let last = (first + per_transaction).min(keys);
-            let writes = (first..last).map(|number| (key(number), (number - first) as u32, true));
-            let sequence = at as u64 + 1;
-            let seen = [at as u64 / 64, OWN_ORDER, 0];
-            index.insert_seen(1, sequence, 1_000 + sequence, &seen, &[], writes).unwrap();
-        }
-        index
-    }
-
-    #[test]
-    fn a_key_of_an_unstable_write_costs_at_most_64_bytes() {
-        // The table is at its loosest right after it has grown: one more than 7/8 of a power of two.
-        for keys in [2_000, 114_689, 180_000, 229_377] {
-            let index = filled(keys, 4);
-            assert_eq!(index.keys.len(), keys);
-            let per_key = (index.keys.allocation_size() + index.nodes.bytes()) as f64 / keys as f64;
-            let with_transactions = index.stats().bytes as f64 / keys as f64;
-            println!(
-                "{keys} keys: {per_key:.1} bytes each, {with_transactions:.1} with transactions of 4 writes"
-            );
-            assert!(per_key <= 64.0, "{per_key} bytes per key at {keys} keys");
-            assert!(with_transactions <= 90.0, "{with_transactions} bytes per key at {keys} keys");
-        }
-    }
-
-    #[test]
-    fn an_index_that_has_forgotten_everything_gives_its_memory_back() {
-        let mut index = filled(50_000, 4);
-        let full = index.stats().bytes;
-        for region in 0..3 {
-            index.stability.observe(region, &[12_500; 3], 12_500);
-        }
-        while index.prune(1_000).unwrap().more {}
-        assert_eq!((index.nodes.len(), index.transactions.len(), index.keys.len()), (0, 0, 0));
-        assert!(index.stats().bytes < full / 20, "{} of {full}", index.stats().bytes);
-    }
-
-    #[test]
-    fn writes_that_go_before_their_turn_leave_no_node_behind() {
-        // The visit of the first transaction takes the second one's write along; that one's own visit frees it.
-        let mut index = index();
-        for sequence in 1..=2 {
-            let writes = [(KeyHash(7), 0, true), (KeyHash(7), 1, true), (KeyHash(8), 2, true)];
-            index.insert_seen(1, sequence, 100 + sequence, &[0, OWN_ORDER, 0], &[], writes).unwrap();
-        }
-        for region in 0..3 {
-            index.stability.observe(region, &[2; 3], 2);
-        }
-        while index.prune(1).unwrap().more {}
-        assert_eq!((index.writes, index.nodes.len(), index.transactions.len()), (0, 0, 0));
-    }
-}
+mod tests;

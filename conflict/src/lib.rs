@@ -19,6 +19,9 @@
 //! tell what the regions have seen ([`Index::observe`]). At a restart the logs are read again, from where
 //! [`Index::floor`] let them begin to what the markers say is applied.
 //!
+//! **What outgrows memory** moves to sorted runs behind a trait, [`Runs`], that whoever owns a disk fulfils
+//! ([`Index::spilling`]). No answer changes thereby; it may fail.
+//!
 //! **Where to start.** [`Index`], then [`Batch`] for the applier's way through a target transaction, then
 //! [`fold()`] and [`policy`].
 
@@ -38,6 +41,7 @@ mod regions;
 mod slab;
 mod spill;
 mod stability;
+mod stats;
 mod story;
 mod suffix;
 mod transactions;
@@ -48,10 +52,11 @@ pub use error::Error;
 pub use floor::{Floor, Lacks};
 pub use fold::{FoldError, Outcome, Rivals, Row, Version, fold};
 pub use image::{Image, Images, NoImages};
-pub use index::{Index, Stats};
+pub use index::Index;
 pub use merge::Merge;
 pub use policy::{Columns, Deletes, Halt, LastWriterWins, Policy, RegionOwned};
 pub use prune::Pruned;
 pub use spill::{RECORD_BYTES_MAX, Run, RunPlace, RunWriter, Runs, SpillLimits, Visit};
+pub use stats::Stats;
 pub use story::{Chapter, Concurrent, Places, Story};
 pub use write::{Place, Write};

@@ -102,6 +102,8 @@ pub(crate) struct Spill {
     /// `None`: the index stays in memory, whatever it needs.
     pub(crate) runs: Option<Arc<dyn Runs>>,
     pub(crate) limits: SpillLimits,
+    /// Whether it is a batch's: all of it moves at once, and its transactions stay registered.
+    pub(crate) is_overlay: bool,
     /// Oldest writes first.
     pub(crate) parts: Vec<Part>,
     pub(crate) rewrite: Option<Box<Rewrite>>,
@@ -125,6 +127,7 @@ impl Spill {
         Self {
             runs: None,
             limits,
+            is_overlay: false,
             parts: Vec::new(),
             rewrite: None,
             known,

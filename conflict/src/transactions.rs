@@ -241,6 +241,11 @@ impl Transactions {
         self.queues[usize::from(origin)].gone
     }
 
+    /// Numbers of all transactions.
+    pub(crate) fn all(&self) -> Vec<u32> {
+        self.queues.iter().flat_map(|queue| &queue.order).copied().collect()
+    }
+
     /// Numbers of the transactions of `origin`, ascending by sequence number.
     pub(crate) fn numbers(&self, origin: Origin) -> impl Iterator<Item = u32> + '_ {
         self.queues[usize::from(origin)].order.iter().copied()

@@ -128,6 +128,64 @@ fn a_write_that_came_and_was_moved_to_a_run_between_two_looks_is_seen_by_the_sec
 }
 
 #[test]
+fn a_batch_larger_than_its_share_of_memory_goes_to_runs_which_become_the_indexs_own() {
+    const BOUND: usize = 1 << 20;
+    const ROWS: u64 = 100_000;
+    let (mut index, runs) = spilling(SpillLimits::within(BOUND));
+    insert(&mut index, 1, [key(0), key(50_000)].into_iter());
+    let mut batch = index.batch();
+    let mut conflicts = 0;
+    // A chain of chunks: one transaction, registered again for each.
+    for chunk in 0..100 {
+        let mut transaction =
+            batch.transaction(region("us"), Sequence(1), Hlc(5_000), &Context::new(), &[]).unwrap();
+        for at in chunk * ROWS / 100..(chunk + 1) * ROWS / 100 {
+            let resolution = transaction.resolve(&index, key(at), at as u32, true).unwrap();
+            conflicts += u64::from(resolution.conflict);
+        }
+    }
+    assert_eq!(conflicts, 2);
+    assert!((1..8).contains(&runs.kept()), "{} runs", runs.kept());
+    assert_eq!(batch.look_again_at_all(&index).unwrap(), []);
+    insert(&mut index, 2, [key(7), key(ROWS - 1), key(ROWS + 1)].into_iter());
+    let mut again = batch.look_again_at_all(&index).unwrap();
+    again.sort();
+    let mut expected = [(key(7), true), (key(ROWS - 1), true)];
+    expected.sort();
+    assert_eq!(again, expected);
+    assert_eq!(batch.look_again_at_all(&index).unwrap(), [], "it is known now");
+    assert_eq!(batch.story(&index, key(7)).unwrap().unwrap().writes.len(), 2);
+
+    batch.commit(&mut index).unwrap();
+    let stats = index.stats();
+    assert_eq!(stats.writes as u64, ROWS + 5);
+    assert!(stats.bytes - stats.bytes_for_runs <= BOUND && stats.writes_in_runs > ROWS / 2, "{stats:?}");
+    let again =
+        index.insert(region("us"), Sequence(1), Hlc(5_000), &Context::new(), &[], [(key(1), 1, true)]);
+    assert!(!again.unwrap(), "it is known");
+    for who in ["eu", "us", "ap"] {
+        index.observe(region(who), &context(&[("eu", 2), ("us", 1)]), Sequence(2)).unwrap();
+    }
+    while index.prune(10_000).unwrap().more {}
+    assert_eq!((index.stats().writes, index.stats().transactions, runs.kept()), (0, 0, 0));
+}
+
+#[test]
+fn a_batch_that_is_rolled_back_leaves_no_run_behind() {
+    let (index, runs) = spilling(EVERYTHING);
+    let mut batch = index.batch();
+    for sequence in 1..=3 {
+        let mut transaction =
+            batch.transaction(region("us"), Sequence(sequence), Hlc(5), &Context::new(), &[]).unwrap();
+        assert!(!transaction.resolve(&index, key(1), 0, true).unwrap().conflict);
+    }
+    assert!(runs.kept() > 0);
+    assert_eq!(batch.newest(&index, key(1)).unwrap().unwrap().0.id.sequence, Sequence(3));
+    batch.clear();
+    assert_eq!(runs.kept(), 0);
+}
+
+#[test]
 fn a_run_that_cannot_be_read_fails_the_look_and_nothing_else() {
     let (mut index, runs) = spilling(EVERYTHING);
     insert(&mut index, 1, (0..10).map(key));

@@ -75,7 +75,14 @@ pub struct Run {
     file: File,
     /// Per block, the upper half of the key of its first record.
     signposts: Vec<u64>,
-    filter: Option<Filter>,
+    filter: Option<KeptFilter>,
+}
+
+/// A filter, and the room it takes of what filters may take.
+#[derive(Debug)]
+struct KeptFilter {
+    filter: Filter,
+    folder: Arc<Folder>,
 }
 
 impl Runs {
@@ -123,22 +130,31 @@ impl Runs {
 
 impl Folder {
     /// A filter for so many keys, if there is room for one.
-    fn filter(&self, keys_max: u64) -> Option<Filter> {
+    fn filter(self: &Arc<Self>, keys_max: u64) -> Option<KeptFilter> {
         let filter = Filter::sized(keys_max);
         let before = self.filter_bytes.fetch_add(filter.bytes(), Ordering::Relaxed);
-        if before + filter.bytes() <= self.options.filter_bytes_max {
-            return Some(filter.allocate());
-        }
-        self.filter_bytes.fetch_sub(filter.bytes(), Ordering::Relaxed);
-        None
+        let fits = before + filter.bytes() <= self.options.filter_bytes_max;
+        // One that does not fit gives its room back at once.
+        let mut kept = KeptFilter { filter, folder: self.clone() };
+        fits.then(|| {
+            kept.filter.allocate();
+            kept
+        })
     }
+}
 
-    fn keep_filter(&self, filter: Option<&Filter>) {
-        self.filter_bytes.fetch_add(filter.map_or(0, Filter::bytes), Ordering::Relaxed);
+impl KeptFilter {
+    /// Gives back what fewer keys do not need.
+    fn shrink(&mut self, keys: u64) {
+        let before = self.filter.bytes();
+        self.filter.shrink(keys);
+        self.folder.filter_bytes.fetch_sub(before - self.filter.bytes(), Ordering::Relaxed);
     }
+}
 
-    fn return_filter(&self, filter: Option<&Filter>) {
-        self.filter_bytes.fetch_sub(filter.map_or(0, Filter::bytes), Ordering::Relaxed);
+impl Drop for KeptFilter {
+    fn drop(&mut self) {
+        self.folder.filter_bytes.fetch_sub(self.filter.bytes(), Ordering::Relaxed);
     }
 }
 
@@ -174,7 +190,7 @@ impl File {
 impl Run {
     /// The place of the first record of `key`, if it has any.
     pub fn find(&self, key: u128) -> Result<Option<u64>, Error> {
-        if self.filter.as_ref().is_some_and(|filter| !filter.may_hold(key)) {
+        if self.filter.as_ref().is_some_and(|kept| !kept.filter.may_hold(key)) {
             return Ok(None);
         }
         // The first record may be at the end of the block before the first signpost that has reached the key.
@@ -217,18 +233,13 @@ impl Run {
 
     /// Bytes of memory held for it: signposts and filter.
     pub fn bytes(&self) -> usize {
-        self.signposts.capacity() * size_of::<u64>() + self.filter.as_ref().map_or(0, Filter::bytes)
+        self.signposts.capacity() * size_of::<u64>()
+            + self.filter.as_ref().map_or(0, |kept| kept.filter.bytes())
     }
 
     /// Length of the file in bytes.
     pub fn file_bytes(&self) -> u64 {
         self.signposts.len() as u64 * BLOCK_LEN as u64
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.file.folder.return_filter(self.filter.as_ref());
     }
 }
 

@@ -8,14 +8,8 @@
 #[path = "../src/region/spill.rs"]
 mod spill;
 
-mod config {
-    /// As in `concord`'s configuration.
-    pub(crate) struct ByteSize(pub(crate) u64);
-}
-
 use std::time::{Duration, Instant};
 
-use config::ByteSize;
 use conflict::Index;
 use log_store::{Identity, Options, Store};
 use transaction::{Context, Hlc, KeyHash, RegionName, Sequence};
@@ -91,7 +85,7 @@ fn main() {
     let dir = std::env::temp_dir().join(format!("history-memory-{}", std::process::id()));
     let identity = Identity { mesh: "bench".to_owned(), region: eu };
     let store = Store::open(&dir, identity, Options::default()).unwrap();
-    let (runs, limits) = spill::open(&store, ByteSize(mib << 20)).unwrap();
+    let (runs, limits) = spill::open(&store, mib << 20).unwrap();
     println!("{writes} writes, {PER_TRANSACTION} per transaction, history_memory = {mib} MiB");
     let mut meter = Meter {
         index: Index::new(&names, eu).unwrap().spilling(runs, limits),

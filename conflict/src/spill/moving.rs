@@ -61,14 +61,16 @@ impl Index {
 
     /// Moves the older half of the index to a run if it may need more memory than it may have. `current`: the transaction
     /// whose writes are being added; those added so far may leave, and the number stays good.
-    pub(crate) fn relieve(&mut self, current: Option<u32>) -> Result<(), Error> {
+    ///
+    /// Returns whether it was necessary.
+    pub(crate) fn relieve(&mut self, current: Option<u32>) -> Result<bool, Error> {
         if self.spill.runs.is_none() || self.bytes_needed() <= self.spill.next_at {
-            return Ok(());
+            return Ok(false);
         }
         self.move_older_half(current).inspect_err(|error| self.spill.fail(error))?;
         // What pruning has yet to look at stays; so if that is nearly all, the next try is to be worth its while.
         self.spill.next_at = self.spill.limits.bytes.max(self.bytes_needed() / 4 * 5);
-        Ok(())
+        Ok(true)
     }
 
     fn move_older_half(&mut self, current: Option<u32>) -> Result<(), Error> {
@@ -81,8 +83,9 @@ impl Index {
             return written.map(|_| ());
         }
         self.unlink_leaving();
-        if let Some(current) = current {
-            self.transactions.begin_anew(current);
+        let registered = if self.spill.is_overlay { self.transactions.all() } else { Vec::new() };
+        for number in registered.into_iter().chain(current) {
+            self.transactions.begin_anew(number);
         }
         for origin in 0..self.regions.len() {
             let known = &mut self.spill.known[origin];
@@ -114,7 +117,7 @@ impl Index {
             let mut chosen = 0;
             for number in numbers {
                 let transaction = &mut self.transactions[number];
-                if 2 * chosen >= all && transaction.left > 0 {
+                if 2 * chosen >= all && transaction.left > 0 && !self.spill.is_overlay {
                     break;
                 }
                 transaction.leaving = true;
@@ -219,6 +222,23 @@ impl Index {
                 self.nodes.remove(number);
             }
         }
+    }
+
+    /// Takes over the runs of a batch that has committed: writes of these transactions.
+    pub(crate) fn adopt(&mut self, parts: Vec<Part>, numbers: impl Iterator<Item = (Origin, u64)>) {
+        if parts.is_empty() {
+            return;
+        }
+        for (origin, sequence) in numbers {
+            self.spill.known[usize::from(origin)].insert(sequence);
+        }
+        for mut part in parts {
+            part.number = self.spill.next_part;
+            self.spill.next_part += 1;
+            part.checked = SmallVec::from_slice(&self.queued);
+            self.spill.parts.push(part);
+        }
+        self.spill.revision = self.next_revision();
     }
 
     /// Notes an encounter of pruning with a key that runs hold, and leaves the rest to the writing anew of these; false if

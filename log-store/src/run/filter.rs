@@ -27,9 +27,8 @@ impl Filter {
         Self { lines: Vec::new(), count: count.next_multiple_of(step) as usize }
     }
 
-    pub(super) fn allocate(mut self) -> Self {
+    pub(super) fn allocate(&mut self) {
         self.lines = vec![[0; 8]; self.count];
-        self
     }
 
     /// Gives memory back if it was given no more than so many keys. Two lines become one, as if it had been half as long from
@@ -91,7 +90,8 @@ mod tests {
     fn it_has_every_key_it_was_given_and_few_others() {
         // Keys that differ in few bits, as no hash would make them.
         const COUNT: u64 = 20_000;
-        let mut filter = Filter::sized(COUNT).allocate();
+        let mut filter = Filter::sized(COUNT);
+        filter.allocate();
         for key in 0..COUNT {
             filter.insert(u128::from(key) << 64);
         }
@@ -99,7 +99,8 @@ mod tests {
         let others = (0..COUNT).filter(|key| filter.may_hold(u128::from(*key))).count() as u64;
         assert!(others < COUNT / 40, "{others} of {COUNT}");
         // A sixteenth of the keys takes a sixteenth of the memory, and is as exact.
-        let mut few = Filter::sized(COUNT).allocate();
+        let mut few = Filter::sized(COUNT);
+        few.allocate();
         for key in 0..COUNT / 16 {
             few.insert(u128::from(key) << 64);
         }

@@ -1,8 +1,7 @@
 //! Writing a run.
 
 use super::block::{BLOCK_LEN, HEADER_LEN, RECORD_HEADER_LEN, seal};
-use super::filter::Filter;
-use super::{File, RUN_RECORD_BYTES_MAX, Run, upper};
+use super::{File, KeptFilter, RUN_RECORD_BYTES_MAX, Run, upper};
 use crate::Error;
 
 /// Blocks that are written in one go.
@@ -11,10 +10,9 @@ const BLOCKS_AT_A_TIME: usize = 64;
 /// A run that is being written; dropped unfinished, its file is deleted.
 #[derive(Debug)]
 pub struct RunWriter {
-    /// `None` once it is the run's.
-    file: Option<File>,
+    file: File,
     signposts: Vec<u64>,
-    filter: Option<Filter>,
+    filter: Option<KeptFilter>,
     last: Option<u128>,
     keys: u64,
     /// Blocks that are not written yet, the last of them open.
@@ -30,7 +28,7 @@ impl RunWriter {
         let filter = file.folder.filter(records_max);
         let buffer = Vec::with_capacity(BLOCKS_AT_A_TIME * BLOCK_LEN);
         let (signposts, last) = (Vec::new(), None);
-        Self { file: Some(file), signposts, filter, last, keys: 0, buffer, used: 0, written: 0 }
+        Self { file, signposts, filter, last, keys: 0, buffer, used: 0, written: 0 }
     }
 
     /// Appends a record of at most [`RUN_RECORD_BYTES_MAX`] bytes. Keys come in ascending order; the records of one key stay in
@@ -57,27 +55,26 @@ impl RunWriter {
         self.used += len;
         if self.last.replace(key) != Some(key) {
             self.keys += 1;
-            self.filter.iter_mut().for_each(|filter| filter.insert(key));
+            self.filter.iter_mut().for_each(|kept| kept.filter.insert(key));
         }
         Ok(())
     }
 
     fn close_block(&mut self) {
-        if let (Some(file), true) = (&self.file, self.used > 0) {
+        if self.used > 0 {
             let number = self.signposts.len() as u32 - 1;
             let begin = self.buffer.len() - BLOCK_LEN;
-            seal(&mut self.buffer[begin..], file.number, number, self.used);
+            seal(&mut self.buffer[begin..], self.file.number, number, self.used);
             self.used = 0;
         }
     }
 
     fn write(&mut self) -> Result<(), Error> {
-        if let Some(file) = &self.file {
-            let offset = u64::from(self.written) * BLOCK_LEN as u64;
-            file.handle.write_all_at(&self.buffer, offset).map_err(Error::io("write", &file.path))?;
-            self.written += (self.buffer.len() / BLOCK_LEN) as u32;
-            self.buffer.clear();
-        }
+        let offset = u64::from(self.written) * BLOCK_LEN as u64;
+        let File { handle, path, .. } = &self.file;
+        handle.write_all_at(&self.buffer, offset).map_err(Error::io("write", path))?;
+        self.written += (self.buffer.len() / BLOCK_LEN) as u32;
+        self.buffer.clear();
         Ok(())
     }
 
@@ -85,31 +82,15 @@ impl RunWriter {
     pub fn finish(mut self) -> Result<Run, Error> {
         self.close_block();
         self.write()?;
-        let mut signposts = std::mem::take(&mut self.signposts);
+        let Self { file, mut signposts, mut filter, keys, .. } = self;
         signposts.shrink_to_fit();
-        match self.file.take() {
-            Some(file) => {
-                file.folder.return_filter(self.filter.as_ref());
-                let mut filter = self.filter.take();
-                filter.iter_mut().for_each(|filter| filter.shrink(self.keys));
-                file.folder.keep_filter(filter.as_ref());
-                Ok(Run { file, signposts, filter })
-            }
-            None => unreachable!("a writer has its file until it is finished, which takes the writer"),
-        }
+        filter.iter_mut().for_each(|kept| kept.shrink(keys));
+        Ok(Run { file, signposts, filter })
     }
 
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         let signposts = self.signposts.capacity() * size_of::<u64>();
-        signposts + self.buffer.capacity() + self.filter.as_ref().map_or(0, Filter::bytes)
-    }
-}
-
-impl Drop for RunWriter {
-    fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            file.folder.return_filter(self.filter.as_ref());
-        }
+        signposts + self.buffer.capacity() + self.filter.as_ref().map_or(0, |kept| kept.filter.bytes())
     }
 }
