@@ -23,6 +23,11 @@ mod spill;
 pub(crate) mod tables;
 mod writes;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, dead_code, unreachable_pub)]
+#[path = "../../tests/simulation/mod.rs"]
+mod simulation;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -102,7 +107,7 @@ impl Region {
         let wake = Arc::new(Notify::new());
         let logs = Arc::new(LogSet::open(&store, region, names.iter().copied(), &wake)?);
 
-        let (runs, limits) = spill::open(&store, config.region.history_memory)?;
+        let (runs, limits) = spill::open(&store, config.region.history_memory.0)?;
         let index = conflict::Index::new(&names, region).map_err(|e| RegionError(e.to_string()))?;
         let index = index.spilling(runs, limits);
         let shared = Arc::new(Shared::new(index, transaction::Weights::default()));

@@ -250,5 +250,4 @@ fn survey(logs: &LogSet, origin: RegionName, until: Sequence, index: &mut Index)
 }
 
 #[cfg(test)]
-#[path = "rebuild/tests.rs"]
 mod tests;

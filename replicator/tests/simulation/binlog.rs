@@ -2,7 +2,7 @@
 
 use transaction::{Gtid, GtidSet, RegionName, Source, Tag, Uuid};
 
-use crate::synthetic::{event, gtid, query, tagged_gtid, xid};
+use super::synthetic::{event, gtid, query, tagged_gtid, xid};
 
 /// The events of one transaction, each with the offset of its end.
 #[derive(Debug, Clone)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::locks::{Resource, Txn};
-use crate::mesh::Mesh;
-use crate::schema::{Key, Row, Table, int, read_int};
-use crate::server::{Checks, Refusal, Server};
-use crate::trace::trace;
+use super::locks::{Resource, Txn};
+use super::mesh::Mesh;
+use super::schema::{Key, Row, Table, int, read_int};
+use super::server::{Checks, Refusal, Server};
+use super::trace::trace;
 
 /// What clients know to be committed.
 #[derive(Debug, Default)]

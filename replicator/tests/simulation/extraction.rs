@@ -11,11 +11,11 @@ use log_store::Log;
 use tokio::sync::Notify;
 use transaction::{RegionName, RepairPlace, Suspended};
 
-use crate::binlog::{Binlog, Group};
-use crate::clock;
-use crate::product::writes::{Stamps, Writes};
-use crate::schema::weigh;
-use crate::server::Server;
+use super::super::writes::{Stamps, Writes};
+use super::binlog::{Binlog, Group};
+use super::clock;
+use super::schema::weigh;
+use super::server::Server;
 
 /// Now and then the extractor stands still, for longer than a lane waits for it.
 const STALL_MS: u64 = 6_000;

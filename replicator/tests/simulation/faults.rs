@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::clock;
-use crate::mesh::Mesh;
-use crate::product::retention::{self, Keep};
+use super::super::retention::{self, Keep};
+use super::clock;
+use super::mesh::Mesh;
 
 /// Causes faults until it is stopped; each is mended after a while.
 pub(crate) async fn cause(mesh: Rc<Mesh>) {

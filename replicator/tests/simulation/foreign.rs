@@ -8,9 +8,9 @@ use std::pin::Pin;
 
 use applier::relations::{Action, ForeignKey};
 
-use crate::locks::{Resource, Txn};
-use crate::schema::{Key, NAME, Row, Schema};
-use crate::server::{Checks, Refusal, Server};
+use super::locks::{Resource, Txn};
+use super::schema::{Key, NAME, Row, Schema};
+use super::server::{Checks, Refusal, Server};
 
 /// A foreign key to the primary key of another table.
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use transaction::record::{self, Record};
 use transaction::{RecordKind, RecordNumber, RegionName};
 
-use crate::mesh::Mesh;
-use crate::mistake::Mistake;
-use crate::product::board::Board;
+use super::super::board::Board;
+use super::mesh::Mesh;
+use super::mistake::Mistake;
 
 /// Pulls the log of `origin` into region `place` until the region stops; returns why it cannot go on.
 pub(crate) async fn pull(mesh: &Rc<Mesh>, place: usize, origin: usize, board: &Arc<Board>) -> String {

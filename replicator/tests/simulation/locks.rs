@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use transaction::RegionName;
 
-use crate::schema::Key;
+use super::schema::Key;
 
 /// Number of a transaction.
 pub(crate) type Txn = u64;

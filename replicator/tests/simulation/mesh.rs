@@ -1,6 +1,6 @@
 //! One run: all regions, their servers, disks and links, what goes wrong, and the wait until it is quiet.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use log_store::disk::SimulatedDisk;
 use tokio::task::{LocalSet, spawn_local};
 use transaction::{KeyHash, RecordNumber, RegionName};
 
-use crate::archive::Archive;
-use crate::client::{self, Ledger};
-use crate::clock;
-use crate::dice::Dice;
-use crate::faults;
-use crate::mistake::Mistake;
-use crate::orphan::Orphans;
-use crate::product::logs::LogSet;
-use crate::region::{self, Ids, Process};
-use crate::schema::{Schema, int};
-use crate::server::Server;
-use crate::shape::Shape;
-use crate::trace::trace;
-use crate::verdict;
+use super::super::logs::LogSet;
+use super::archive::Archive;
+use super::client::{self, Ledger};
+use super::clock;
+use super::dice::Dice;
+use super::faults;
+use super::mistake::Mistake;
+use super::orphan::Orphans;
+use super::region::{self, Ids, Process};
+use super::schema::{Schema, int};
+use super::server::Server;
+use super::shape::Shape;
+use super::trace::trace;
+use super::verdict;
 
 const NAMES: [&str; clock::REGIONS_MAX] = ["ap", "eu", "sa", "us"];
 
@@ -42,6 +42,7 @@ pub(crate) struct Mesh {
     pub(crate) ledger: RefCell<Ledger>,
     /// Pairs of regions that cannot reach each other now.
     pub(crate) cut: RefCell<BTreeSet<(usize, usize)>>,
+    runs: Cell<usize>,
     notes: RefCell<Vec<String>>,
     failure: RefCell<Option<String>>,
 }
@@ -54,6 +55,8 @@ pub(crate) struct Outcome {
     pub(crate) transactions: usize,
     pub(crate) conflicts: usize,
     pub(crate) repairs: usize,
+    /// Most runs that histories had moved to at one time, where it was looked.
+    pub(crate) runs: usize,
 }
 
 impl Mesh {
@@ -94,6 +97,7 @@ impl Mesh {
             archives: RefCell::new((0..count).map(|_| Archive::default()).collect()),
             ledger: RefCell::default(),
             cut: RefCell::default(),
+            runs: Cell::new(0),
             notes: RefCell::default(),
             failure: RefCell::default(),
             servers,
@@ -152,6 +156,8 @@ impl Mesh {
     pub(crate) fn archive(&self) {
         for (place, process) in self.processes.borrow().iter().enumerate() {
             if let Some(process) = process {
+                let runs = process.board.shared.index.lock().stats().runs;
+                self.runs.set(self.runs.get().max(runs));
                 self.archive_own(place, &process.board.logs);
             }
         }
@@ -276,6 +282,7 @@ pub(crate) fn run(seed: u64, mistake: Option<Mistake>) -> Result<Outcome, String
             transactions: mesh.ledger.borrow().committed,
             conflicts: mesh.journals.iter().map(|journal| journal.0.lock().len()).sum(),
             repairs: verdict::repairs(&mesh),
+            runs: mesh.runs.get(),
         };
         let processes: Vec<Process> =
             mesh.processes.borrow_mut().iter_mut().filter_map(Option::take).collect();

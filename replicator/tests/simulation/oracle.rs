@@ -6,8 +6,8 @@ use transaction::binlog::{EventError, Item, Tables, for_each_item};
 use transaction::record::{Body, Record};
 use transaction::{Context, RegionName, RepairPlace, Sequence, Suspended, WriteId};
 
-use crate::archive::Archive;
-use crate::schema::{Key, NAME, Row, Rule, Schema, Table, int, read_int};
+use super::archive::Archive;
+use super::schema::{Key, NAME, Row, Rule, Schema, Table, int, read_int};
 
 /// A write of one row, as the logs have it.
 #[derive(Debug, Clone)]

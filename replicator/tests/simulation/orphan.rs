@@ -6,8 +6,8 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 use transaction::RegionName;
 
-use crate::locks::Txn;
-use crate::server::Server;
+use super::locks::Txn;
+use super::server::Server;
 
 #[derive(Debug)]
 pub(crate) struct Orphan {

@@ -16,17 +16,18 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_local};
 use transaction::{Epoch, GtidSet, Hlc, RecordNumber, RegionName, Sequence};
 
-use crate::clock;
-use crate::extraction::{self, RegionSink};
-use crate::link;
-use crate::mesh::Mesh;
-use crate::mistake::Mistake;
-use crate::product::board::{Board, Conflicts};
-use crate::product::logs::LogSet;
-use crate::product::writes::Writes;
-use crate::product::{rebuild, resume, retention};
-use crate::schema::{NAME, policy, weigh, weights};
-use crate::session::Connection;
+use super::super::board::{Board, ExtractorProgress};
+use super::super::journal::ConflictJournal;
+use super::super::logs::LogSet;
+use super::super::writes::Writes;
+use super::super::{rebuild, resume, retention, spill};
+use super::clock;
+use super::extraction::{self, RegionSink};
+use super::link;
+use super::mesh::Mesh;
+use super::mistake::Mistake;
+use super::schema::{NAME, policy, weigh, weights};
+use super::session::Connection;
 
 /// A running region.
 pub(crate) struct Process {
@@ -105,8 +106,28 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     let wake = Arc::new(Notify::new());
     let logs = LogSet::open(&store, region, mesh.names.iter().copied(), &wake).map_err(|e| e.to_string())?;
     let index = conflict::Index::new(&mesh.names, region).map_err(|e| e.to_string())?;
+    let (runs, _) = spill::open(&store, 4 << 20).map_err(|e| e.to_string())?;
+    let index = index.spilling(runs, conflict::SpillLimits::within(mesh.shape.history_bytes));
     let shared = Arc::new(Shared::new(index, weights()));
-    let board = Arc::new(Board { shared: shared.clone(), logs: Arc::new(logs), conflicts: Conflicts });
+    let wishes: Arc<Mutex<VecDeque<TableWish>>> = Arc::default();
+    let progress: BTreeMap<RegionName, watch::Sender<OriginProgress>> =
+        peers.iter().map(|peer| (*peer, watch::Sender::new(OriginProgress::default()))).collect();
+    let board = Arc::new(Board {
+        region,
+        peers: peers.clone(),
+        mesh: "m".to_owned(),
+        fingerprint: String::new(),
+        extractor: watch::Sender::new(ExtractorProgress::default()),
+        origins: progress.clone(),
+        pulls: Mutex::default(),
+        heard: Mutex::default(),
+        logs: Arc::new(logs),
+        conflicts: Arc::new(ConflictJournal::open(&store).map_err(|e| e.to_string())?),
+        suspensions: watch::Sender::default(),
+        wishes: wishes.clone(),
+        shared: shared.clone(),
+        wake: wake.clone(),
+    });
     let carries: Carries = Arc::new(|schema, _| schema == "s");
     settle_damage(mesh, place, &board)?;
     mesh.recognise(place, &board.logs);
@@ -160,7 +181,6 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     }
 
     let (stop, shutdown) = watch::channel(false);
-    let wishes: Arc<Mutex<VecDeque<TableWish>>> = Arc::default();
     let dirty = Rc::new(Notify::new());
     let sink = RegionSink {
         region,
@@ -170,8 +190,6 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         carries: carries.clone(),
         writes: Writes::default(),
     };
-    let progress: BTreeMap<RegionName, watch::Sender<OriginProgress>> =
-        peers.iter().map(|peer| (*peer, watch::Sender::new(OriginProgress::default()))).collect();
     let (schema, owner) = (mesh.schema.clone(), mesh.names[0]);
     let setup = LaneSetup {
         region,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use transaction::binlog::RowsKind;
 
-use crate::locks::{Resource, Taken, Txn};
-use crate::schema::{Key, Row, Schema, seal};
-use crate::server::{Checks, Refusal, Server, State, Undo};
-use crate::synthetic::rows;
+use super::locks::{Resource, Taken, Txn};
+use super::schema::{Key, Row, Schema, seal};
+use super::server::{Checks, Refusal, Server, State, Undo};
+use super::synthetic::rows;
 
 impl Server {
     /// Takes a lock, and waits for it at most `wait_ms`.

@@ -10,8 +10,8 @@ use transaction::binlog::{Event, TableMap, row_image, row_values};
 use transaction::key::{Collation, Need};
 use transaction::{RegionName, Weights};
 
-use crate::foreign::Foreign;
-use crate::synthetic::{Col, table_map};
+use super::foreign::Foreign;
+use super::synthetic::{Col, table_map};
 
 /// The values of a row, without length fields.
 pub(crate) type Row = Vec<Option<Vec<u8>>>;

@@ -4,19 +4,20 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use applier::SqlFailure;
 use tokio::sync::Notify;
 use transaction::binlog::RowsKind;
 use transaction::{Hlc, RecordNumber, RegionName, Sequence};
 
-use crate::binlog::Binlog;
-use crate::clock;
-use crate::dice::Dice;
-use crate::locks::{Locks, Txn};
-use crate::own;
-use crate::rows::set;
-use crate::schema::{Key, Row, Schema};
-use crate::suspension::{self, Suspensions};
-use crate::trace::trace;
+use super::binlog::Binlog;
+use super::clock;
+use super::dice::Dice;
+use super::locks::{Locks, Txn};
+use super::own;
+use super::rows::set;
+use super::schema::{Key, Row, Schema};
+use super::suspension::{self, Suspensions};
+use super::trace::trace;
 
 /// Why a statement is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,19 @@ pub(crate) enum Refusal {
     Check,
     /// The server was restarted.
     Gone,
+}
+
+impl From<Refusal> for SqlFailure {
+    fn from(refusal: Refusal) -> Self {
+        let text = format!("{refusal:?}");
+        match refusal {
+            Refusal::Deadlock | Refusal::Timeout => Self::Locked(text),
+            Refusal::DuplicatePrimary | Refusal::NotFound => Self::Surprise(text),
+            Refusal::DuplicateUnique | Refusal::NoParent | Refusal::HasChildren => Self::Clash(text),
+            Refusal::Check => Self::Check(text),
+            Refusal::Gone => Self::Away(text),
+        }
+    }
 }
 
 /// Which foreign keys a change looks after.

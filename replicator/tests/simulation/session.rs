@@ -12,14 +12,14 @@ use transaction::binlog::{TableMap, row_image, row_values};
 use transaction::key::Need;
 use transaction::{RegionName, Weights};
 
-use crate::foreign::Foreign;
-use crate::locks::{Resource, Txn};
-use crate::mistake::Mistake;
-use crate::orphan::{Orphan, Orphans};
-use crate::schema::{Key, Row, weigh};
-use crate::server::{Checks, Marker, Refusal, Server};
-use crate::statements::{self, Change, Statement};
-use crate::trace::trace;
+use super::foreign::Foreign;
+use super::locks::{Resource, Txn};
+use super::mistake::Mistake;
+use super::orphan::{Orphan, Orphans};
+use super::schema::{Key, Row, weigh};
+use super::server::{Checks, Marker, Refusal, Server};
+use super::statements::{self, Change, Statement};
+use super::trace::trace;
 
 /// How long a lane waits for a lock.
 const WAIT_MS: u64 = 5_000;
@@ -47,6 +47,8 @@ pub(crate) struct Session {
     gaps: bool,
     /// COMMIT was sent.
     committing: bool,
+    /// Nothing comes through any more.
+    lost: bool,
 }
 
 impl Connector for Connection {
@@ -65,6 +67,7 @@ impl Connector for Connection {
             tag: None,
             gaps: false,
             committing: false,
+            lost: false,
         })
     }
 }
@@ -72,17 +75,6 @@ impl Connector for Connection {
 impl Drop for Session {
     fn drop(&mut self) {
         self.abandon();
-    }
-}
-
-fn failure(refusal: Refusal) -> SqlFailure {
-    let text = format!("{refusal:?}");
-    match refusal {
-        Refusal::Deadlock | Refusal::Timeout => SqlFailure::Locked(text),
-        Refusal::DuplicatePrimary | Refusal::NotFound => SqlFailure::Surprise(text),
-        Refusal::DuplicateUnique | Refusal::NoParent | Refusal::HasChildren => SqlFailure::Clash(text),
-        Refusal::Check => SqlFailure::Check(text),
-        Refusal::Gone => SqlFailure::Away(text),
     }
 }
 
@@ -106,7 +98,8 @@ impl Session {
             self.txn = None;
             return Err(SqlFailure::Away("the server was restarted".into()));
         }
-        if self.server.dice.below(1000) < self.lost_permille {
+        if self.lost || self.server.dice.below(1000) < self.lost_permille {
+            self.lost = true;
             self.abandon();
             return Err(SqlFailure::Away("the connection is lost".into()));
         }
@@ -118,7 +111,7 @@ impl Session {
     }
 
     async fn lock(&self, txn: Txn, resource: Resource) -> Result<(), SqlFailure> {
-        self.server.lock(txn, resource, WAIT_MS).await.map_err(failure)
+        self.server.lock(txn, resource, WAIT_MS).await.map_err(Refusal::into)
     }
 
     async fn apply(&mut self, text: &str) -> Result<(), SqlFailure> {
@@ -157,7 +150,7 @@ impl Session {
         let what = format!("{} {old:?} becomes {new:?}", table.name);
         let changed = self.server.change(txn, place, old, new, checks, WAIT_MS).await;
         trace(|| format!("{}   {what} {checks:?}: {changed:?}", self.server.place));
-        changed.map_err(failure).map(drop)
+        changed.map_err(Refusal::into).map(drop)
     }
 
     fn foreign(&self, key: &ForeignKey) -> Result<Foreign, SqlFailure> {
@@ -339,7 +332,7 @@ impl Target for Session {
         let txn = self.open()?;
         let foreign = self.foreign(key)?;
         let (_, referenced) = self.key_of(parent, image)?;
-        let found = self.server.referring(txn, &foreign, &referenced, WAIT_MS).await.map_err(failure)?;
+        let found = self.server.referring(txn, &foreign, &referenced, WAIT_MS).await?;
         let mut keys = Vec::new();
         for key in found.into_iter().take(rows_max) {
             self.lock(txn, Resource::Row(foreign.child, key.clone())).await?;

@@ -1,7 +1,7 @@
 //! What kind of run it is: drawn from the seed.
 
-use crate::dice::Dice;
-use crate::mistake::Mistake;
+use super::dice::Dice;
+use super::mistake::Mistake;
 
 /// From this table on, tables refer to each other.
 const FAMILY: usize = 10;
@@ -21,6 +21,8 @@ pub(crate) struct Shape {
     /// Which tables clients write, by place.
     pub(crate) tables: Vec<usize>,
     pub(crate) segment_bytes: u64,
+    /// Beyond it, histories move to runs.
+    pub(crate) history_bytes: usize,
     pub(crate) chunk_len: usize,
     pub(crate) batch_max: usize,
     pub(crate) latency_ms: u64,
@@ -59,6 +61,7 @@ impl Shape {
             deletes: *dice.pick(&[5, 20, 60]),
             tables: chosen,
             segment_bytes: *dice.pick(&[1_000, 4_000, 20_000]),
+            history_bytes: *dice.pick(&[2_000, 20_000, 4 << 20]),
             chunk_len: *dice.pick(&[150, 400, 1 << 20, 1 << 20]),
             batch_max: *dice.pick(&[1, 4, 64]),
             latency_ms: *dice.pick(&[2, 20, 200]),
@@ -80,10 +83,10 @@ impl Shape {
         match mistake {
             Mistake::NoGapLocks => {
                 self.tables = vec![DELETES];
-                (self.deletes, self.keys, self.clients) = (50, 2, 3);
+                (self.deletes, self.keys, self.clients) = (60, 6, 3);
                 // A later write of the row would put it right: there must not always be one.
-                (self.transactions, self.think_ms, self.latency_ms) = (4, 100, 60);
-                (self.batch_max, self.poll_ms) = (1, 3);
+                (self.transactions, self.think_ms, self.latency_ms) = (6, 10, 100);
+                (self.batch_max, self.poll_ms) = (64, 30);
             }
             Mistake::ForgetRepairs => self.tables = vec![UNIQUE],
             _ => {}

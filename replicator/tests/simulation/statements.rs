@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use transaction::binlog::{Event, EventKind, RowsEvent, TableMap, Tables};
 use transaction::{Hlc, RegionName, RepairPlace, Sequence, WriteId};
 
-use crate::own;
-use crate::suspension;
+use super::own;
+use super::suspension;
 
 /// A row change of a `BINLOG` text.
 pub(crate) struct Change {

@@ -6,8 +6,8 @@ use applier::tables::Suspension;
 use transaction::binlog::RowsKind;
 use transaction::{Context, RegionName, Sequence, SuspendedTable};
 
-use crate::schema::NAME;
-use crate::synthetic::{Col, Val, image, rows, table_map};
+use super::schema::NAME;
+use super::synthetic::{Col, Val, image, rows, table_map};
 
 /// What a statement changes.
 #[derive(Debug)]

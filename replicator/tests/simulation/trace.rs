@@ -2,9 +2,17 @@
 
 use std::sync::LazyLock;
 
-use crate::clock;
+use super::clock;
 
-static WANTED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("CONCORD_TRACE").is_some());
+static WANTED: LazyLock<bool> = LazyLock::new(|| {
+    let wanted = std::env::var_os("CONCORD_TRACE").is_some();
+    if wanted {
+        // What the product says of itself.
+        let level = tracing::Level::DEBUG;
+        let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).try_init();
+    }
+    wanted
+});
 
 /// Prints a line, with the virtual time in milliseconds.
 pub(crate) fn trace(what: impl FnOnce() -> String) {

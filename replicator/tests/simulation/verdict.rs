@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use transaction::record::{Body, Record};
 use transaction::{Gtid, RecordNumber, RegionName, Sequence};
 
-use crate::mesh::Mesh;
-use crate::oracle::Oracle;
-use crate::schema::read_int;
-use crate::server::Rows;
+use super::mesh::Mesh;
+use super::oracle::Oracle;
+use super::schema::read_int;
+use super::server::Rows;
 
 /// Everything that is wrong with a run.
 pub(crate) fn of(mesh: &Mesh) -> Vec<String> {

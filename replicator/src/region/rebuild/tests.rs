@@ -9,6 +9,9 @@ use transaction::{Context, Epoch, Gtid, Incarnation, KeyHash, Weights, WriteId, 
 
 use super::*;
 
+#[path = "../../../../conflict/tests/simulation/runs.rs"]
+mod runs;
+
 /// Real events: DDL, then a transaction of 5 row changes, of which the first 3 are of shop.stock.
 const SHOP: &[u8] = include_bytes!("../../commands/log/shop.bin");
 
@@ -98,11 +101,16 @@ impl Region {
         self.append(origin, 0, hlc, Body::Position(position));
     }
 
-    /// What a restart makes of the logs; all of every log is applied.
-    async fn rebuilt(&self) -> (Shared, Rebuilt) {
+    /// What a restart makes of the logs; all of every log is applied. Nearly all of the index may go to runs.
+    async fn rebuilt(&self, spills: bool) -> (Shared, Rebuilt) {
         self.sync();
         let regions = ["eu", "us", "ap"].map(name);
-        let shared = Shared::new(Index::new(&regions, name("eu")).unwrap(), Weights::default());
+        let mut index = Index::new(&regions, name("eu")).unwrap();
+        if spills {
+            let limits = conflict::SpillLimits { bytes: 20_000, run_writes_max: 10_000, eager: false };
+            index = index.spilling(Arc::new(runs::MemoryRuns::default()), limits);
+        }
+        let shared = Shared::new(index, Weights::default());
         let carries: Carries = Arc::new(|_, table| table == "stock");
         let applied = regions.map(|region| (region, Sequence(u64::MAX))).to_vec();
         let mut ask = async |_: Vec<Need>| -> Result<(), String> { panic!("no text is a key") };
@@ -113,9 +121,11 @@ impl Region {
 
     /// The history of the first row, rebuilt.
     async fn story(&self) -> Option<conflict::Story> {
-        let (shared, _) = self.rebuilt().await;
-        let story = shared.index.lock().story(key());
-        story.unwrap()
+        let (shared, _) = self.rebuilt(false).await;
+        let story = shared.index.lock().story(key()).unwrap();
+        let (shared, _) = self.rebuilt(true).await;
+        assert_eq!(shared.index.lock().story(key()).unwrap(), story);
+        story
     }
 
     async fn history(&self) -> Vec<Write> {
@@ -239,7 +249,11 @@ async fn a_chain_of_stable_writes_that_have_not_seen_each_other_is_read_to_its_b
     region.position("us", LINKS, 40 * LINKS, &[("ap", LINKS)]);
     region.position("ap", LINKS, 40 * LINKS, &[("us", LINKS)]);
     region.position("eu", 1, 40 * LINKS, &[("us", LINKS), ("ap", LINKS)]);
-    let (shared, done) = region.rebuilt().await;
-    assert_eq!(shared.index.lock().stats().writes as u64, 3 * (2 * LINKS + 1), "three rows each");
-    assert_eq!(done.transactions, 2 * LINKS + 1, "each is read once");
+    for spills in [false, true] {
+        let (shared, done) = region.rebuilt(spills).await;
+        let stats = shared.index.lock().stats();
+        assert_eq!(stats.writes as u64, 3 * (2 * LINKS + 1), "three rows each");
+        assert_eq!(stats.runs > 0, spills);
+        assert_eq!(done.transactions, 2 * LINKS + 1, "each is read once");
+    }
 }
