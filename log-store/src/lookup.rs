@@ -42,7 +42,7 @@ impl Log {
 
     /// The first durable record whose HLC is `hlc` or later; `None` if there is none yet.
     ///
-    /// Repairs carry the HLC of what they settle, so later records may have an earlier one.
+
     pub fn find_hlc(&self, hlc: Hlc) -> Result<Option<RecordNumber>, Error> {
         let state = self.state.lock();
         let span = state

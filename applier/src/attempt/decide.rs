@@ -1,0 +1,227 @@
+//! Deciding contested rows, each under its lock and with its whole history.
+
+use conflict::{Image, Policy, Story, Write};
+
+use super::{Attempt, halt};
+use crate::clash;
+use crate::contest::{Contest, Desired, Gathered, Here, Verdict, images_needed, pair_of, same_row, verdict};
+use crate::effect::SourceTransaction;
+use crate::found::Finding;
+use crate::journal::{Found, Winner};
+use crate::policies::TablePolicy;
+use crate::session::SqlFailure;
+use crate::suspension::Decide;
+use crate::target::Target;
+
+impl<T: Target> Attempt<'_, T> {
+    /// Decides the contested rows, each under its lock and with its whole history, and makes them what they become.
+    pub(crate) async fn settle(&mut self, sources: &[SourceTransaction]) -> Result<(), SqlFailure> {
+        let contests = std::mem::take(&mut self.contests);
+        let stories: Vec<(Option<Story>, Option<Story>)> = {
+            let index = self.setup.shared.index.lock();
+            contests
+                .all
+                .iter()
+                .map(|contest| Ok((self.overlay.story(&index, contest.key)?, index.story(contest.key)?)))
+                .collect::<Result<_, conflict::Error>>()
+                .map_err(halt)?
+        };
+        let mut desired = Vec::with_capacity(contests.all.len());
+        for (contest, (story, existing)) in contests.all.iter().zip(stories) {
+            let story = story.ok_or_else(|| {
+                SqlFailure::Halt("a row of the batch has no history: a bug, please report it".into())
+            })?;
+            if let Some(row) = self.decide(contest, &story, existing.as_ref(), sources).await? {
+                desired.push(row);
+            }
+        }
+        self.contests = contests;
+        // What turned up for these keys meanwhile is decided with them.
+        if self.lessons.constraints {
+            let entries = clash::settle_constraints(self, &mut desired, sources).await?;
+            self.entries.extend(entries);
+        }
+        self.put(&desired).await?;
+        self.repair(&desired).await
+    }
+
+    /// What one contested row is, and what it becomes.
+    async fn decide(
+        &mut self,
+        contest: &Contest,
+        story: &Story,
+        existing: Option<&Story>,
+        sources: &[SourceTransaction],
+    ) -> Result<Option<Desired>, SqlFailure> {
+        let Some(stand_in) = contest.stand_in().cloned() else { return Ok(None) };
+        let mut rule = (self.setup.policies)(&contest.table.schema, &contest.table.table);
+        rule.detect_only |= self.setup.detect_only.contains(&self.origin);
+        let policy: &dyn Policy = rule.policy.as_ref();
+
+        let mut images = Gathered::of(&contest.writes);
+        let mut needed = images_needed(policy, story);
+        needed.extend(existing.map(|existing| images_needed(policy, existing)).unwrap_or_default());
+        for id in needed {
+            self.gather(&mut images, id, contest.key).await?;
+        }
+
+        let decision = self.decision(contest, story, &rule, &mut images).await?;
+        self.report(contest, story, &decision, &rule, &mut images, sources).await?;
+        if decision.winner == Winner::Halted {
+            self.write_journal()?;
+            return Err(halted(contest));
+        }
+        let here = self.here(contest, existing, pair_of(story).is_some(), policy, &mut images).await?;
+        Ok(Some(Desired {
+            key: contest.key,
+            table: contest.table.clone(),
+            flags: contest.flags,
+            timestamp: contest.timestamp,
+            stand_in,
+            here,
+            wanted: decision.folded.clone(),
+            folded: decision.folded,
+            newest: story.newest().copied(),
+            after: story.newest().and_then(Write::place_after),
+            merged: decision.merged,
+            forced: decision.forced,
+            outsider: false,
+        }))
+    }
+
+    /// What the row's history makes of it.
+    async fn decision(
+        &mut self,
+        contest: &Contest,
+        story: &Story,
+        rule: &TablePolicy,
+        images: &mut Gathered,
+    ) -> Result<Decision, SqlFailure> {
+        let newest_own = story.writes.iter().rposition(|chapter| chapter.from_batch).unwrap_or_default();
+        let decided = if rule.detect_only {
+            Verdict::As(newest_own)
+        } else {
+            verdict(rule.policy.as_ref(), story, images).map_err(SqlFailure::Halt)?
+        };
+        let (place, forced) = match (decided, self.decide) {
+            (Verdict::As(place), _) => (place, false),
+            (Verdict::Merged { fallback, .. }, _) if self.lessons.refused.contains(&contest.key) => {
+                (fallback, false)
+            }
+            (Verdict::Merged { image, .. }, _) => {
+                let (folded, winner) = (Some(image), Winner::Merged);
+                return Ok(Decision { folded, winner, merged: true, forced: false });
+            }
+            (Verdict::Halt, None) => {
+                return Ok(Decision { folded: None, winner: Winner::Halted, merged: false, forced: false });
+            }
+            // A person's word: it takes a repair, which every region then takes for decided.
+            (Verdict::Halt, Some(decide)) => {
+                let place = match decide {
+                    Decide::Newest => story.writes.len() - 1,
+                    Decide::Incoming => newest_own,
+                    Decide::Here => {
+                        story.writes.iter().rposition(|chapter| !chapter.from_batch).unwrap_or(newest_own)
+                    }
+                };
+                (place, true)
+            }
+        };
+        let folded = self.image_of(images, story, place, contest.key).await?;
+        let winner = if story.writes[place].from_batch { Winner::Incoming } else { Winner::Existing };
+        Ok(Decision { folded, winner, merged: false, forced })
+    }
+
+    /// Counts a conflict, if there is one, and prepares its journal entry.
+    async fn report(
+        &mut self,
+        contest: &Contest,
+        story: &Story,
+        decision: &Decision,
+        rule: &TablePolicy,
+        images: &mut Gathered,
+        sources: &[SourceTransaction],
+    ) -> Result<(), SqlFailure> {
+        let (Some(row), Some(pair)) = (contest.stand_in(), pair_of(story)) else { return Ok(()) };
+        let (incoming, existing) = (story.writes[pair.incoming].write, story.writes[pair.existing].write);
+        let known_incoming = self.known(images, &incoming, contest.key, sources).await?;
+        let known_existing = self.known(images, &existing, contest.key, sources).await?;
+        // Two regions that settled one clash alike disagree in nothing.
+        let repairs = incoming.repair.is_some() && existing.repair.is_some();
+        let alike = match (&known_incoming.after, &known_existing.after) {
+            (Some(one), Some(other)) => same_row(one, other) == Some(true),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        if repairs && alike {
+            return Ok(());
+        }
+        let finding = Finding {
+            region: self.setup.region,
+            found_us: (self.setup.now_us)(),
+            row,
+            constraint: None,
+            found: if contest.foreseen { Found::FirstLook } else { Found::UnderLock },
+            policy: rule.policy.rule(),
+            incoming: (&incoming, &known_incoming),
+            existing: (&existing, &known_existing),
+            winner: decision.winner,
+            result: decision.folded.as_ref(),
+            repairs: 0,
+            detect_only: rule.detect_only,
+        };
+        self.tally.conflicts += 1;
+        self.tally.won += u64::from(decision.winner == Winner::Incoming);
+        self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
+        Ok(())
+    }
+
+    /// The row as it is now. With a conflict, as the fold of what is here says; without one, as the first write of the
+    /// batch found it, since its writer had seen all that is here (SEMANTICS.md).
+    async fn here(
+        &mut self,
+        contest: &Contest,
+        existing: Option<&Story>,
+        conflict: bool,
+        policy: &dyn Policy,
+        images: &mut Gathered,
+    ) -> Result<Here, SqlFailure> {
+        if !contest.present {
+            return Ok(Here::Absent);
+        }
+        let known = match existing.filter(|_| conflict) {
+            None => contest.writes.first().and_then(|own| own.before.clone()),
+            Some(existing) => match verdict(policy, existing, images).map_err(SqlFailure::Halt)? {
+                Verdict::As(place) => self.image_of(images, existing, place, contest.key).await?,
+                Verdict::Merged { image, fallback } => {
+                    let fallback = self.image_of(images, existing, fallback, contest.key).await?;
+                    return Ok(Here::OneOf([Some(image), fallback].into_iter().flatten().collect()));
+                }
+                Verdict::Halt => None,
+            },
+        };
+        // A row that is there against what its history says is none that Concord or a client wrote into the binlog.
+        Ok(known.map_or(Here::OneOf(Vec::new()), Here::Known))
+    }
+}
+
+/// What a row becomes, and by whom.
+struct Decision {
+    folded: Option<Image>,
+    winner: Winner,
+    /// No region wrote this image: the server may refuse it.
+    merged: bool,
+    /// A person decided.
+    forced: bool,
+}
+
+fn halted(contest: &Contest) -> SqlFailure {
+    let name = contest.table.full_name();
+    SqlFailure::Table {
+        schema: contest.table.schema.clone(),
+        table: contest.table.table.clone(),
+        reason: format!(
+            "a row of {name} was written in two regions at once, and its policy is halt: look at `concord conflicts \
+             list --table {name}`, then `concord resume --table {name} --decide newest|here|incoming`"
+        ),
+    }
+}

@@ -1,0 +1,370 @@
+//! One try at a target transaction: rows and marker, lock, look again, decide what is contested, commit.
+//!
+//! Rows that no unstable write disputes are sent at once as the origin has them, which locks them. Contested rows are
+//! locked first, and decided when the extractor has passed every writer of theirs. A row that turns out to be contested
+//! after it was sent starts the try over with that lesson learnt: under its lock from the start, it cannot move again.
+
+mod decide;
+mod images;
+mod outsider;
+mod put;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conflict::{Batch as Overlay, Image, Write};
+use transaction::binlog::{TableMap, row_values};
+use transaction::{Context, KeyHash, RegionName, Sequence, WriteId};
+
+use crate::contest::Contests;
+use crate::definitions::Definitions;
+use crate::effect::{Effect, Part, SourceTransaction, rows_kind};
+use crate::journal::Entry;
+use crate::lane::LaneSetup;
+use crate::relations::Relations;
+use crate::session::{MarkerChange, SqlFailure};
+use crate::suspension::Decide;
+use crate::target::Target;
+use crate::text::{NO_FOREIGN_KEY_CHECKS, RowsText};
+
+/// A text is sent when it has this many bytes of events.
+const TEXT_LEN: usize = 1 << 20;
+
+/// How long the extractor may take to pass what the lane has locked, before the lane lets go and starts over.
+const PASS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What an attempt did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Row changes sent.
+    pub(crate) row_changes: u64,
+    /// Rows whose writes met without having seen each other.
+    pub(crate) conflicts: u64,
+    /// Of these, how many the incoming write won.
+    pub(crate) won: u64,
+}
+
+/// What earlier tries of the same target transaction found out.
+#[derive(Debug, Default)]
+pub(crate) struct Lessons {
+    /// Rows to lock before they are decided.
+    pub(crate) contested: HashSet<KeyHash>,
+    /// Of these, those that a client wrote between the first look and the lock.
+    pub(crate) raced: HashSet<KeyHash>,
+    /// All of them are.
+    pub(crate) all: bool,
+    /// Unique keys and foreign keys are to be settled.
+    pub(crate) constraints: bool,
+    /// Rows whose merge the server refuses.
+    pub(crate) refused: HashSet<KeyHash>,
+    /// Journal entries written by tries that did not commit.
+    pub(crate) journaled: HashSet<String>,
+}
+
+/// The state of one try; dropped with it.
+pub(crate) struct Attempt<'a, T> {
+    pub(crate) target: &'a mut T,
+    pub(crate) definitions: &'a mut Definitions,
+    pub(crate) setup: &'a LaneSetup,
+    pub(crate) relations: Arc<Relations>,
+    lessons: &'a mut Lessons,
+    origin: RegionName,
+    marker: MarkerChange,
+    /// The first write of the batch's first transaction, and what that had seen.
+    first: Write,
+    first_context: Context,
+    /// The last local transaction that the index held when the attempt began.
+    first_look: Sequence,
+    begun: bool,
+    text: RowsText,
+    contests: Contests,
+    /// Rows that others may refer to, and that go; the server is kept from acting on those others.
+    leaving: Vec<Image>,
+    entries: Vec<Entry>,
+    /// What a person decided of rows that the policy leaves open.
+    decide: Option<Decide>,
+    pub(crate) overlay: Overlay,
+    pub(crate) tally: Tally,
+}
+
+impl<'a, T: Target> Attempt<'a, T> {
+    pub(crate) fn new(
+        target: &'a mut T,
+        definitions: &'a mut Definitions,
+        setup: &'a LaneSetup,
+        marker: MarkerChange,
+        source: &SourceTransaction,
+        decide: Option<Decide>,
+        lessons: &'a mut Lessons,
+    ) -> Self {
+        let id = WriteId { hlc: source.hlc, origin: marker.origin, sequence: source.sequence, index: 0 };
+        let first = Write { id, live: true, repair: None };
+        let first_context = source.context.clone();
+        let first_look = setup.shared.passed.borrow().sequence;
+        let overlay = setup.shared.index.lock().batch();
+        let relations = definitions.relations();
+        Self {
+            target,
+            definitions,
+            setup,
+            relations,
+            lessons,
+            origin: marker.origin,
+            marker,
+            first,
+            first_context,
+            first_look,
+            begun: false,
+            text: RowsText::default(),
+            contests: Contests::default(),
+            leaving: Vec::new(),
+            entries: Vec::new(),
+            decide,
+            overlay,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The first look: which rows of the part are contested. Call it for every part before the first [`Attempt::write`].
+    pub(crate) fn look(&mut self, part: &Part) -> Result<(), SqlFailure> {
+        let mut foreseen = HashSet::new();
+        {
+            let index = self.setup.shared.index.lock();
+            let mut effects = part.effects.as_slice();
+            for (place, source) in part.transactions.iter().enumerate() {
+                let end = effects.iter().position(|effect| effect.transaction != place);
+                let (own, rest) = effects.split_at(end.unwrap_or(effects.len()));
+                effects = rest;
+                for (context, effects) in by_context(source, own) {
+                    let (sequence, hlc) = (source.sequence, source.hlc);
+                    let mut transaction = self
+                        .overlay
+                        .transaction(self.origin, sequence, hlc, &context, &source.repairs)
+                        .map_err(halt)?;
+                    for effect in effects {
+                        let live = part.after(effect).is_some();
+                        let resolution =
+                            transaction.resolve(&index, effect.key, effect.index, live).map_err(halt)?;
+                        if resolution.conflict {
+                            foreseen.insert(effect.key);
+                        }
+                    }
+                }
+            }
+        }
+        for effect in &part.effects {
+            let known = foreseen.contains(&effect.key);
+            if known || self.lessons.all || self.lessons.contested.contains(&effect.key) {
+                let foreseen = known && !self.lessons.raced.contains(&effect.key);
+                self.contests.add(part, effect, part.write_id(effect, self.origin), foreseen);
+            }
+        }
+        self.lessons.contested.extend(foreseen);
+        Ok(())
+    }
+
+    /// How many rows are known to be contested. If looking at a later part raises it, earlier parts may have missed writes.
+    pub(crate) fn contested(&self) -> usize {
+        self.lessons.contested.len()
+    }
+
+    /// Whose transactions are applied.
+    pub(crate) fn origin(&self) -> RegionName {
+        self.origin
+    }
+
+    /// Waits until the extractor has passed every writer of a row that is locked by now. Returns whether a client has
+    /// written anything since the attempt began.
+    pub(crate) async fn pass(&mut self) -> Result<bool, SqlFailure> {
+        let end = self.target.binlog_end().await?;
+        let mut passed = self.setup.shared.passed.subscribe();
+        let reached =
+            tokio::time::timeout(PASS_TIMEOUT, passed.wait_for(|passed| passed.reaches(&end))).await;
+        match reached {
+            Ok(Ok(passed)) => Ok(passed.sequence != self.first_look),
+            _ => Err(SqlFailure::Locked("the extractor is behind; the locks are let go".into())),
+        }
+    }
+
+    /// Begins the transaction with the locks on all contested rows, if there are any.
+    pub(crate) async fn lock(&mut self) -> Result<(), SqlFailure> {
+        if self.contests.is_empty() {
+            return Ok(());
+        }
+        self.begun = true;
+        // Also the gap of a row that is not there is to be locked.
+        self.target.begin(&self.marker, true, None).await?;
+        let rows: Vec<(&Arc<TableMap>, &[u8])> = self
+            .contests
+            .all
+            .iter()
+            .filter_map(|contest| contest.stand_in())
+            .map(|image| (&image.table, image.bytes.as_slice()))
+            .collect();
+        let there = self.target.lock_rows(&rows).await?;
+        for (contest, present) in self.contests.all.iter_mut().zip(there) {
+            contest.present = present;
+        }
+        Ok(())
+    }
+
+    /// Sends what no one contests.
+    pub(crate) async fn write(&mut self, part: &Part) -> Result<(), SqlFailure> {
+        for effect in &part.effects {
+            if self.contests.contains(effect.key) {
+                continue;
+            }
+            self.push_effect(part, effect)?;
+            if self.text.len() >= TEXT_LEN {
+                self.flush().await?;
+            }
+        }
+        self.flush().await
+    }
+
+    fn push_effect(&mut self, part: &Part, effect: &Effect) -> Result<(), SqlFailure> {
+        let (before, after) = (part.before(effect), part.after(effect));
+        let mut flags = effect.flags;
+        if let Some(before) = before
+            && leaves(&self.relations, &effect.table, before, after)?
+        {
+            flags |= NO_FOREIGN_KEY_CHECKS;
+            self.leaving.push(Image { table: effect.table.clone(), bytes: before.to_vec() });
+        }
+        let Some(kind) = rows_kind(before.is_some(), after.is_some()) else { return Ok(()) };
+        let images: Vec<&[u8]> = before.into_iter().chain(after).collect();
+        self.text.push(&effect.table, kind, flags, effect.timestamp, &images);
+        Ok(())
+    }
+
+    /// Sends what was collected; the first text of the attempt begins the transaction and changes the marker.
+    async fn flush(&mut self) -> Result<(), SqlFailure> {
+        let (statement, changes) = if self.text.is_empty() {
+            (None, 0)
+        } else {
+            let (statement, changes) = self.text.take_statement();
+            (Some(statement), changes)
+        };
+        if !self.begun {
+            self.begun = true;
+            self.target.begin(&self.marker, false, statement.as_deref()).await?;
+        } else if let Some(statement) = statement {
+            self.target.send(&statement).await?;
+        }
+        self.tally.row_changes += changes;
+        Ok(())
+    }
+
+    /// Makes sure that no row is left that refers to one that went: the server was kept from acting on it.
+    pub(crate) async fn look_for_children(&mut self) -> Result<(), SqlFailure> {
+        for parent in std::mem::take(&mut self.leaving) {
+            let relations = self.relations.clone();
+            let Some(related) = relations.of(&parent.table.schema, &parent.table.table) else { continue };
+            for key in &related.children {
+                let Some(child) = self.layout(&key.child).await? else { continue };
+                let found = self.target.children(key, &child, &parent.table, &parent.bytes, 1).await?;
+                if !found.is_empty() {
+                    return Err(self.learn_constraints("a row that refers to one deleted elsewhere"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The layout of a carried table; `None` if it is not carried.
+    pub(crate) async fn layout(
+        &mut self,
+        (schema, table): &(String, String),
+    ) -> Result<Option<Arc<TableMap>>, SqlFailure> {
+        if !(self.setup.carries)(schema, table) {
+            return Ok(None);
+        }
+        self.definitions.layout(self.target, &self.setup.shared, schema, table).await
+    }
+
+    fn learn_constraints(&mut self, reason: &str) -> SqlFailure {
+        self.lessons.all = true;
+        self.lessons.constraints = true;
+        SqlFailure::Contested(reason.to_owned())
+    }
+
+    /// The second look, with every key locked and the extractor beyond every writer of it. A row that was sent and is
+    /// contested after all is decided by the next try, which locks it first.
+    pub(crate) fn look_again(&mut self) -> Result<(), SqlFailure> {
+        let index = self.setup.shared.index.lock();
+        let before = self.lessons.contested.len();
+        for (key, conflict) in self.overlay.look_again_at_all(&index).map_err(halt)? {
+            if conflict && !self.contests.contains(key) {
+                self.lessons.contested.insert(key);
+                self.lessons.raced.insert(key);
+            }
+        }
+        match self.lessons.contested.len() - before {
+            0 => Ok(()),
+            rows => Err(SqlFailure::Contested(format!("clients wrote {rows} of its rows meanwhile"))),
+        }
+    }
+
+    /// Puts the journal's entries and the repairs down, changes the marker once more, and commits.
+    /// `also`: a statement that belongs to the transaction.
+    pub(crate) async fn commit(&mut self, also: Option<String>) -> Result<Vec<String>, SqlFailure> {
+        self.write_journal()?;
+        if let Some(statement) = also {
+            self.target.send(&statement).await?;
+        }
+        self.target.commit(&self.marker, self.tally.row_changes).await?;
+        Ok(self.entries.drain(..).map(|entry| entry.id).collect())
+    }
+
+    fn write_journal(&mut self) -> Result<(), SqlFailure> {
+        if !self.entries.is_empty() {
+            self.setup.journal.write(&self.entries).map_err(SqlFailure::Halt)?;
+            self.lessons.journaled.extend(self.entries.iter().map(|entry| entry.id.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a change takes something away that rows of another table may refer to, where the server would act on those.
+fn leaves(
+    relations: &Relations,
+    table: &TableMap,
+    before: &[u8],
+    after: Option<&[u8]>,
+) -> Result<bool, SqlFailure> {
+    let Some(related) = relations.of(&table.schema, &table.table).filter(|related| related.cascades()) else {
+        return Ok(false);
+    };
+    let Some(after) = after else { return Ok(true) };
+    let values = |image| row_values(table, image).map_err(|e| SqlFailure::Halt(e.to_string()));
+    let (before, after) = (values(before)?, values(after)?);
+    let referenced = |name: &String| related.children.iter().any(|key| key.parent_columns.contains(name));
+    let columns = table.columns.iter().zip(before.iter().zip(&after));
+    Ok(columns.into_iter().any(|(column, (before, after))| before != after && referenced(&column.name)))
+}
+
+fn halt(error: conflict::Error) -> SqlFailure {
+    SqlFailure::Halt(error.to_string())
+}
+
+/// The writes of a transaction by what they had seen: of tables that its origin had suspended, that is less.
+fn by_context<'a>(
+    source: &'a SourceTransaction,
+    effects: &'a [Effect],
+) -> Vec<(Cow<'a, Context>, Vec<&'a Effect>)> {
+    if source.suspended.is_empty() {
+        return vec![(Cow::Borrowed(&source.context), effects.iter().collect())];
+    }
+    let mut all: Vec<(Cow<'a, Context>, Vec<&'a Effect>)> =
+        vec![(Cow::Borrowed(&source.context), Vec::new())];
+    for effect in effects {
+        let context = source.context_of(&effect.table);
+        match all.iter_mut().find(|(seen, _)| *seen == context) {
+            Some((_, effects)) => effects.push(effect),
+            None => all.push((context, vec![effect])),
+        }
+    }
+    all
+}

@@ -1,0 +1,146 @@
+//! Making the rows what they become.
+
+use conflict::Image;
+use transaction::KeyHash;
+use transaction::binlog::RowsKind;
+
+use super::{Attempt, TEXT_LEN, leaves};
+use crate::contest::{Desired, Here, same_layout, same_row};
+use crate::repair::{Repair, statements};
+use crate::session::SqlFailure;
+use crate::target::Target;
+use crate::text::NO_FOREIGN_KEY_CHECKS;
+
+impl<T: Target> Attempt<'_, T> {
+    /// Makes the rows what they become. Deletes come first, and rows with further unique keys are taken out before
+    /// they are put back where keys are settled, so that no order of theirs can clash.
+    pub(super) async fn put(&mut self, desired: &[Desired]) -> Result<(), SqlFailure> {
+        let mut later: Vec<(&Desired, &Image, bool)> = Vec::new();
+        for row in desired {
+            match self.change_of(row) {
+                Change::Nothing => {}
+                Change::Out => {
+                    let flags = self.flags_of(row, &row.stand_in.bytes, None)?;
+                    self.push_out(row, flags);
+                }
+                // In between, no one may take the row for gone.
+                Change::OutAndIn(wanted) => {
+                    self.push_out(row, row.flags | NO_FOREIGN_KEY_CHECKS);
+                    later.push((row, wanted, false));
+                }
+                Change::In(wanted) => later.push((row, wanted, false)),
+                Change::Update(wanted) => later.push((row, wanted, true)),
+            }
+        }
+        later.sort_by_key(|(_, _, present)| !present);
+        for (row, wanted, present) in later {
+            if row.merged {
+                self.flush().await?;
+            }
+            if present {
+                // The server finds the row by its key; two layouts must not share an event.
+                let before = match &row.here {
+                    Here::Known(here) if same_layout(here, wanted) => here,
+                    _ => wanted,
+                };
+                let flags = self.flags_of(row, &before.bytes, Some(&wanted.bytes))?;
+                let images: [&[u8]; 2] = [&before.bytes, &wanted.bytes];
+                self.text.push(&wanted.table, RowsKind::Update, flags, row.timestamp, &images);
+            } else {
+                let flags = row.flags | if self.lessons.constraints { NO_FOREIGN_KEY_CHECKS } else { 0 };
+                self.text.push(&wanted.table, RowsKind::Write, flags, row.timestamp, &[&wanted.bytes]);
+            }
+            if row.merged {
+                let key = row.key;
+                let sent = self.flush().await;
+                sent.map_err(|failure| self.refused(key, failure))?;
+            } else if self.text.len() >= TEXT_LEN {
+                self.flush().await?;
+            }
+        }
+        self.flush().await
+    }
+
+    /// How a row gets from what it is to what it becomes, such that the number of changes logged is certain: a change that
+    /// leaves the row as it is would log nothing.
+    fn change_of<'r>(&self, row: &'r Desired) -> Change<'r> {
+        // A row that was only looked at stays untouched.
+        if row.outsider && row.wanted == row.folded {
+            return Change::Nothing;
+        }
+        let Some(wanted) = &row.wanted else {
+            return if row.here == Here::Absent { Change::Nothing } else { Change::Out };
+        };
+        let (schema, table) = (&row.table.schema, &row.table.table);
+        let has_unique = self.relations.of(schema, table).is_some_and(|related| !related.unique.is_empty());
+        let takes_out = self.lessons.constraints && has_unique;
+        // Nothing is certain if it may be the row already.
+        let differs = |here: &Image| same_row(here, wanted) == Some(false);
+        match &row.here {
+            Here::Absent => Change::In(wanted),
+            Here::Known(here) if same_row(here, wanted) == Some(true) => Change::Nothing,
+            Here::Known(here) if !takes_out && differs(here) => Change::Update(wanted),
+            Here::OneOf(images) if !takes_out && !images.is_empty() && images.iter().all(differs) => {
+                Change::Update(wanted)
+            }
+            Here::Known(_) | Here::OneOf(_) => Change::OutAndIn(wanted),
+        }
+    }
+
+    fn push_out(&mut self, row: &Desired, flags: u16) {
+        let image = row.stand_in.bytes.as_slice();
+        self.text.push(&row.stand_in.table, RowsKind::Delete, flags, row.timestamp, &[image]);
+    }
+
+    /// Flags for a change of a row. The server is kept from acting on rows that refer to it: those are looked for.
+    fn flags_of(&mut self, row: &Desired, before: &[u8], after: Option<&[u8]>) -> Result<u16, SqlFailure> {
+        if self.lessons.constraints {
+            return Ok(row.flags | NO_FOREIGN_KEY_CHECKS);
+        }
+        if leaves(&self.relations, &row.stand_in.table, before, after)? {
+            let image = match &row.here {
+                Here::Known(image) => image.clone(),
+                _ => row.stand_in.clone(),
+            };
+            self.leaving.push(image);
+            return Ok(row.flags | NO_FOREIGN_KEY_CHECKS);
+        }
+        Ok(row.flags)
+    }
+
+    /// Sends the repairs, for the extractor to find.
+    pub(super) async fn repair(&mut self, desired: &[Desired]) -> Result<(), SqlFailure> {
+        let mut repairs = Vec::new();
+        for row in desired {
+            repairs.extend(Repair::of(row)?);
+        }
+        for statement in statements(&repairs) {
+            self.target.send(&statement).await?;
+        }
+        Ok(())
+    }
+
+    /// A merge that the server refuses is replaced by the newest whole image at the next try.
+    fn refused(&mut self, key: KeyHash, failure: SqlFailure) -> SqlFailure {
+        match failure {
+            SqlFailure::Check(reason) => {
+                self.lessons.refused.insert(key);
+                SqlFailure::Contested(reason)
+            }
+            other => other,
+        }
+    }
+}
+
+/// How a row gets from what it is to what it becomes.
+enum Change<'r> {
+    Nothing,
+    /// It goes.
+    Out,
+    /// It comes.
+    In(&'r Image),
+    /// It is there and changes for certain.
+    Update(&'r Image),
+    /// It goes and comes again: two changes, whatever it was.
+    OutAndIn(&'r Image),
+}
