@@ -101,6 +101,8 @@ pub enum Kind {
     Unique,
     /// A row whose parent is gone, or a parent that goes while it has children.
     ForeignKey,
+    /// A write that a person passed over; its row stayed as it was.
+    Skipped,
 }
 
 /// What a write did to its row.
@@ -256,7 +258,7 @@ impl Kind {
     }
 
     /// All there are.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InsertInsert,
         Self::InsertUpdate,
         Self::InsertDelete,
@@ -268,6 +270,7 @@ impl Kind {
         Self::DeleteDelete,
         Self::Unique,
         Self::ForeignKey,
+        Self::Skipped,
     ];
 
     /// The name, as it stands in the journal and in labels.
@@ -284,6 +287,7 @@ impl Kind {
             Self::DeleteDelete => "delete-delete",
             Self::Unique => "unique",
             Self::ForeignKey => "foreign-key",
+            Self::Skipped => "skipped",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ use crate::policies::Policies;
 use crate::progress::{OriginProgress, State};
 use crate::session::{MarkerChange, SqlFailure};
 use crate::shared::Shared;
-use crate::suspension::{CatchUp, TableWish};
+use crate::suspension::CatchUp;
 use crate::tables::{Applied, Suspension};
 use crate::target::{Connector, Target};
+use crate::wish::Wishes;
 
 /// What a lane needs.
 pub struct LaneSetup {
@@ -57,8 +58,8 @@ pub struct LaneSetup {
     pub shutdown: watch::Receiver<bool>,
     /// Where suspended tables are shown.
     pub suspensions: watch::Sender<Vec<Suspension>>,
-    /// What people wish of tables.
-    pub wishes: Arc<parking_lot::Mutex<VecDeque<TableWish>>>,
+    /// What people wish.
+    pub wishes: Arc<Wishes>,
     /// Where each origin's state is reported.
     pub progress: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
 }
@@ -86,6 +87,10 @@ pub struct Lane<C: Connector> {
     pub(crate) carries: Carries,
     /// The table that is being caught up with.
     pub(crate) catching_up: Option<CatchUp>,
+    /// The transaction that is being applied is passed over: its rows stay as they are.
+    pub(crate) skipping: bool,
+    /// Of origins that were halted by a batch, the last transaction of it: up to there each goes alone, so that a halt names one.
+    alone: BTreeMap<RegionName, Sequence>,
 }
 
 /// Writes as the history index takes them: key, index, and whether the row lives.
@@ -121,6 +126,8 @@ impl<C: Connector> Lane<C> {
             suspended: Arc::default(),
             carries,
             catching_up: None,
+            skipping: false,
+            alone: BTreeMap::new(),
             session: None,
             feeds: BTreeMap::new(),
             applied: Context::new(),
@@ -157,7 +164,11 @@ impl<C: Connector> Lane<C> {
                     self.session = None;
                     false
                 }
-                Err(Stop::Shutdown | Stop::Again) => true,
+                Err(Stop::Again) => {
+                    self.session = None;
+                    true
+                }
+                Err(Stop::Shutdown) => true,
             };
             if self.session.is_none() {
                 self.pause(RETRY_FIRST).await;
@@ -342,10 +353,14 @@ impl<C: Connector> Lane<C> {
                 until: Sequence(u64::MAX),
             };
             let Some(feed) = self.feeds.get_mut(&origin) else { return Ok(Next::Drained) };
+            let mut limits = self.setup.limits;
+            if self.alone.get(&origin).is_some_and(|last| feed.reach().sequence < *last) {
+                limits.transactions_max = 1;
+            }
             let result = {
                 let weights = self.setup.shared.weights.read();
                 let rules = Rules { carries: &self.carries, weights: &weights, ddl: self.setup.ddl };
-                feed.next(self.setup.limits, &gate, &rules)
+                feed.next(limits, &gate, &rules)
             };
             match result {
                 Ok(next) => return Ok(next),
@@ -482,6 +497,10 @@ impl<C: Connector> Lane<C> {
                     // The feed has handed these out: they must come again when the origin goes on.
                     self.feeds.remove(&origin);
                     self.session = None;
+                    if parts.sources().len() > 1 && self.catching_up.is_none() {
+                        self.alone.insert(origin, reach.sequence);
+                        return Err(Stop::Again);
+                    }
                     let named = format!(
                         "transactions up to {} of {origin} (record {}): {reason}",
                         reach.sequence, reach.record
@@ -576,6 +595,7 @@ impl<C: Connector> Lane<C> {
         let Some(session) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
         let version = shared.definitions_version();
         self.definitions.refresh(session, version).await?;
+        lessons.all |= self.skipping;
         if lessons.all {
             parts.fit_in_memory()?;
         }
@@ -594,6 +614,7 @@ impl<C: Connector> Lane<C> {
         let earlier = lessons.journaled.clone();
         let Some(first) = parts.sources().first() else { return Ok(Tally::default()) };
         let mut attempt = Attempt::new(session, &mut self.definitions, setup, marker, first, decide, lessons);
+        attempt.skips = self.skipping;
         let contested = attempt.contested();
         for place in 0..parts.count() {
             let part = parts.load(place, setup, attempt.target).await?;
@@ -642,7 +663,7 @@ impl<C: Connector> Lane<C> {
     }
 
     /// The origin is applied up to `reach`: what it claims holds now.
-    fn done(
+    pub(crate) fn done(
         &mut self,
         origin: RegionName,
         reach: &Reach,
@@ -671,6 +692,26 @@ impl<C: Connector> Lane<C> {
             }
         });
         Ok(())
+    }
+
+    /// How far an origin is applied, as its feed has it.
+    pub(crate) fn reach(&self, origin: RegionName) -> Option<Reach> {
+        self.feeds.get(&origin).map(|feed| feed.reach().clone())
+    }
+
+    /// What is applied here.
+    pub(crate) fn applied(&self) -> &Context {
+        &self.applied
+    }
+
+    /// An origin goes on with this feed.
+    pub(crate) fn restart(&mut self, feed: Feed) {
+        self.feeds.insert(feed.origin(), feed);
+    }
+
+    /// A halted origin is tried again.
+    pub(crate) fn go_on(&self, origin: RegionName) {
+        self.update(origin, |progress| progress.retry = true);
     }
 
     fn update(&self, origin: RegionName, change: impl FnOnce(&mut OriginProgress)) {

@@ -15,7 +15,7 @@
 //! - A transaction is applied only after everything in its context.
 //! - An origin's claims (its contexts) are told to the index only when everything before them in its log is applied.
 //!
-//! **Where to start.** [`Lane`], then `attempt.rs` for the order of steps inside one target transaction.
+//! **Where to start.** [`Lane`], then `attempt/` for the order of steps inside one target transaction.
 
 mod attempt;
 mod clash;
@@ -36,14 +36,17 @@ pub mod relations;
 mod repair;
 mod session;
 mod shared;
+mod skip;
 mod suspension;
 pub mod tables;
 pub mod target;
 pub mod text;
+mod wish;
 
 pub use definitions::learn;
 pub use lane::{Lane, LaneSetup};
 pub use progress::{OriginProgress, State};
 pub use session::{Connect, MarkerChange, MySql, Session, SqlFailure};
 pub use shared::{Passed, Shared};
-pub use suspension::{Decide, TableWish};
+pub use suspension::Decide;
+pub use wish::{Named, Wish, WishAnswer, Wishes};

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use mysql_async::Conn;
 use mysql_async::prelude::*;
-use transaction::binlog::{Column, TableMap, Value, encode_value, row_image, row_values, sql_identifier};
+use transaction::binlog::{
+    Column, ColumnType, TableMap, Value, encode_value, row_image, row_values, sql_identifier,
+};
 
 use crate::relations::{ForeignKey, UniqueKey};
 use crate::session::SqlFailure;
@@ -93,6 +95,60 @@ pub(crate) async fn parent(
     Ok(keys(conn, parent, &conditions, 1).await?.pop())
 }
 
+/// The row with the primary key of `image`, locked, as a row event would have it; `None` if it is not there.
+pub(crate) async fn row(
+    conn: &mut Conn,
+    table: &TableMap,
+    image: &[u8],
+) -> Result<Option<Vec<u8>>, SqlFailure> {
+    let values = row_values(table, image).map_err(halt)?;
+    let key = table.primary_key.iter();
+    let conditions = key
+        .map(|(place, _)| condition(&table.columns[*place], 0, values[*place]))
+        .collect::<Result<Vec<_>, _>>()?;
+    let columns: Vec<(usize, &Column)> =
+        table.columns.iter().enumerate().filter(|(place, _)| table.has(*place)).collect();
+    let names: Vec<String> = columns.iter().map(|(_, column)| asked_for(column)).collect();
+    let text = select(&names.join(", "), &table.schema, &table.table, &conditions);
+    let Some(row) = conn.query_first::<mysql_async::Row, _>(text).await? else { return Ok(None) };
+    image_of(table, &columns, row).map(Some)
+}
+
+/// A column as its text tells the whole value.
+fn asked_for(column: &Column) -> String {
+    let name = sql_identifier(&column.name);
+    match column.kind {
+        ColumnType::Float => format!("CAST({name} AS DOUBLE)"),
+        _ => name,
+    }
+}
+
+/// The image of a row that was asked for by some columns; the others are NULL.
+fn image_of(
+    table: &TableMap,
+    columns: &[(usize, &Column)],
+    row: mysql_async::Row,
+) -> Result<Vec<u8>, SqlFailure> {
+    let mut values: Vec<Option<Vec<u8>>> = vec![None; table.columns.len()];
+    for ((place, column), value) in columns.iter().zip(row.unwrap()) {
+        let encoded = match &value {
+            mysql_async::Value::NULL => continue,
+            mysql_async::Value::Bytes(bytes) => encode_value(column, bytes),
+            _ => None,
+        };
+        values[*place] = Some(encoded.ok_or_else(|| {
+            SqlFailure::Halt(format!(
+                "column `{}` of {} has a value that cannot be read back from the server",
+                column.name,
+                table.full_name()
+            ))
+        })?);
+    }
+    let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
+    row_image(table, &values)
+        .ok_or_else(|| SqlFailure::Halt(format!("a row of {} does not fit its columns", table.full_name())))
+}
+
 /// Primary keys of at most `rows_max` rows of `table` under `conditions`, locked.
 async fn keys(
     conn: &mut Conn,
@@ -100,36 +156,15 @@ async fn keys(
     conditions: &[String],
     rows_max: usize,
 ) -> Result<Vec<KeyImage>, SqlFailure> {
-    let columns: Vec<&Column> = table.primary_key.iter().map(|(place, _)| &table.columns[*place]).collect();
-    let names: Vec<String> = columns.iter().map(|column| sql_identifier(&column.name)).collect();
+    let columns: Vec<(usize, &Column)> =
+        table.primary_key.iter().map(|(place, _)| (*place, &table.columns[*place])).collect();
+    let names: Vec<String> = columns.iter().map(|(_, column)| asked_for(column)).collect();
     let mut text = select(&names.join(", "), &table.schema, &table.table, conditions);
     // The limit stands before the locking clause.
     text.truncate(text.len() - FOR_UPDATE.len());
     text.push_str(&format!(" LIMIT {rows_max}{FOR_UPDATE}"));
     let rows: Vec<mysql_async::Row> = conn.query(text).await?;
-    rows.into_iter()
-        .map(|row| {
-            let mut values: Vec<Option<Vec<u8>>> = vec![None; table.columns.len()];
-            for ((place, _), value) in table.primary_key.iter().zip(row.unwrap()) {
-                let column = &table.columns[*place];
-                let encoded = match &value {
-                    mysql_async::Value::Bytes(bytes) => encode_value(column, bytes),
-                    _ => None,
-                };
-                values[*place] = Some(encoded.ok_or_else(|| {
-                    SqlFailure::Halt(format!(
-                        "column `{}` of {} has a value in its primary key that cannot be read back",
-                        column.name,
-                        table.full_name()
-                    ))
-                })?);
-            }
-            let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
-            row_image(table, &values).ok_or_else(|| {
-                SqlFailure::Halt(format!("a primary key of {} does not fit its columns", table.full_name()))
-            })
-        })
-        .collect()
+    rows.into_iter().map(|row| image_of(table, &columns, row)).collect()
 }
 
 fn halt(error: transaction::binlog::EventError) -> SqlFailure {

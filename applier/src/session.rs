@@ -269,6 +269,10 @@ impl Target for Session {
         locks::parent(&mut self.conn, key, parent, child, image).await
     }
 
+    async fn row(&mut self, table: &TableMap, image: &[u8]) -> Result<Option<Vec<u8>>, SqlFailure> {
+        locks::row(&mut self.conn, table, image).await
+    }
+
     async fn binlog_end(&mut self) -> Result<Passed, SqlFailure> {
         let end = binlog_end(&mut self.conn, self.tags).await?;
         end.ok_or_else(|| SqlFailure::Halt("the server has no binary log; set log_bin".into()))

@@ -18,29 +18,6 @@ use crate::session::{MarkerChange, SqlFailure};
 use crate::tables::{Applied, Suspension};
 use crate::target::{Connector, Target};
 
-/// What a person wishes of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TableWish {
-    /// Stop applying it.
-    Suspend {
-        /// Its schema.
-        schema: String,
-        /// Its name.
-        table: String,
-        /// Why.
-        reason: String,
-    },
-    /// Apply what was held back, and go on.
-    Resume {
-        /// Its schema.
-        schema: String,
-        /// Its name.
-        table: String,
-        /// How rows that the policy `halt` leaves open are decided.
-        decide: Option<Decide>,
-    },
-}
-
 /// A person's decision of all rows that the policy `halt` left open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decide {
@@ -116,31 +93,6 @@ impl<C: Connector> Lane<C> {
             *shown = suspensions;
             changed
         });
-    }
-
-    /// Does what people wish of tables. Returns whether there was something.
-    pub(crate) async fn grant_wishes(&mut self) -> Result<bool, Stop> {
-        let wish = self.setup.wishes.lock().pop_front();
-        let Some(wish) = wish else { return Ok(false) };
-        let done = match &wish {
-            TableWish::Suspend { schema, table, reason } => {
-                self.suspend(schema, table, reason).await.map_err(|failure| self.stop(failure))
-            }
-            TableWish::Resume { schema, table, decide } => self.catch_up(schema, table, *decide).await,
-        };
-        match done {
-            Ok(()) => Ok(true),
-            Err(Stop::Halt(reason)) => {
-                // The table stays suspended; the origins go on.
-                tracing::error!("{wish:?}: {reason}");
-                self.session = None;
-                Ok(true)
-            }
-            Err(other) => {
-                self.setup.wishes.lock().push_front(wish);
-                Err(other)
-            }
-        }
     }
 
     /// From here on the table is not applied, nor are those that foreign keys join to it: a row that is held back would look

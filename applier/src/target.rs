@@ -97,6 +97,9 @@ pub trait Target {
         image: &[u8],
     ) -> Result<Option<KeyImage>, SqlFailure>;
 
+    /// The row with the primary key of `image`, as a row event of `table` would have it, locked; `None` if it is not there.
+    async fn row(&mut self, table: &TableMap, image: &[u8]) -> Result<Option<Vec<u8>>, SqlFailure>;
+
     /// The end of the target's binlog: every writer of a row that this connection has locked is before it.
     async fn binlog_end(&mut self) -> Result<Passed, SqlFailure>;
 

@@ -40,9 +40,8 @@ impl Log {
         self.first_in(span, |entry| entry.sequence_before < sequence, found)
     }
 
-    /// The first durable record whose HLC is `hlc` or later; `None` if there is none yet.
-    ///
-
+    /// The first durable record whose HLC is `hlc` or later; `None` if there is none yet. Repairs are not in
+    /// order: of records from it on, some may have an earlier one.
     pub fn find_hlc(&self, hlc: Hlc) -> Result<Option<RecordNumber>, Error> {
         let state = self.state.lock();
         let span = state

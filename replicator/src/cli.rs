@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// Go on applying
     #[command(after_help = "Example:\n  concord resume --table shop.stock --decide newest")]
     Resume(ResumeArgs),
+    /// Pass over the next transaction of an origin that cannot be applied: its rows stay as they are here, in every region
+    #[command(after_help = "Example:\n  concord skip --origin us --sequence 4711 --suspend")]
+    Skip(SkipArgs),
     /// Wait until every write is known everywhere and no conflict can come any more; needed before the mesh section may change
     #[command(after_help = "Example:\n  concord drain --timeout 5m")]
     Drain(DrainArgs),
@@ -177,6 +180,23 @@ pub(crate) struct ResumeArgs {
     /// How rows are decided that policy halt left open: by the newest write, as they are here, or as what comes says
     #[arg(long, value_name = "RULE", requires = "table", value_parser = ["newest", "here", "incoming"])]
     pub(crate) decide: Option<String>,
+}
+
+/// `concord skip`.
+#[derive(Debug, Args)]
+pub(crate) struct SkipArgs {
+    /// The region that wrote it
+    #[arg(long, value_name = "REGION")]
+    pub(crate) origin: RegionName,
+    /// Its number in that region's log, as `concord status` names it; only the next one can be skipped
+    #[arg(long, value_name = "N", required_unless_present = "gtid", conflicts_with = "gtid")]
+    pub(crate) sequence: Option<u64>,
+    /// Its GTID
+    #[arg(long, value_name = "GTID")]
+    pub(crate) gtid: Option<String>,
+    /// Decide nothing: hold its tables back, until `concord resume --table`; all others go on
+    #[arg(long)]
+    pub(crate) suspend: bool,
 }
 
 /// `concord drain`.
@@ -408,6 +428,8 @@ mod tests {
             "pause --table shop.stock",
             "resume",
             "resume --table shop.stock",
+            "skip --origin us --sequence 7",
+            "skip --origin us --gtid 21eca99d-e6d3-11f1-93a5-02fc00000001:8 --suspend",
             "drain --timeout 60s",
             "seed --from us --yes",
             "log list --origin us --from-sequence 3 --limit 5 --table s.t --since 15m --json",
@@ -433,6 +455,9 @@ mod tests {
             "init --region eu --peer us",
             "pause --origin us --table shop.stock",
             "resume --decide newest",
+            "skip --sequence 7",
+            "skip --origin us",
+            "skip --origin us --sequence 7 --gtid x",
             "conflicts list --kind quarrel",
             "conflicts list --table stock",
             "conflicts override 5e1f",

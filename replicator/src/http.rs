@@ -1,4 +1,4 @@
-//! Status, health, metrics and conflicts over HTTP, and the two wishes of a person: pause and resume.
+//! Status, health, metrics and conflicts over HTTP, and the wishes of a person: pause, resume and skip.
 //!
 //! There is no password: whoever reaches the port may ask. Answers are JSON, failures `{"error": …}`, metrics the text
 //! that Prometheus reads. Health is answered from memory, so a slow disk does not look like a dead process.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use applier::journal::Entry;
-use applier::{Decide, TableWish};
+use applier::{Decide, Named, Wish};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -29,6 +29,8 @@ use crate::status::{self, Status};
 
 /// How long answers under way may take after the shutdown.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a wish may take before its answer; less than a client waits.
+const ANSWER_AFTER: Duration = Duration::from_secs(8);
 
 #[derive(Clone)]
 struct Served {
@@ -77,6 +79,7 @@ fn router(board: Arc<Board>, conflict_rows: bool) -> Router {
         .route("/v1/tables/suspend", post(suspend_table))
         .route("/v1/tables/resume", post(resume_table))
         .route("/v1/resume", post(resume))
+        .route("/v1/skip", post(skip))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(refuse_web_pages))
@@ -294,54 +297,109 @@ async fn suspend_table(
     State(served): State<Served>,
     which: Result<Query<WhichTable>, QueryRejection>,
 ) -> Response {
-    wish(&served.board, which, |schema, table, _| TableWish::Suspend {
+    let wish = of_table(which, |schema, table, _| Wish::Suspend {
         schema,
         table,
         reason: "by request; `concord resume --table` applies it again".to_owned(),
-    })
+    });
+    grant(&served.board, wish).await
 }
 
 async fn resume_table(
     State(served): State<Served>,
     which: Result<Query<WhichTable>, QueryRejection>,
 ) -> Response {
-    wish(&served.board, which, |schema, table, decide| TableWish::Resume { schema, table, decide })
+    grant(&served.board, of_table(which, |schema, table, decide| Wish::Resume { schema, table, decide }))
+        .await
 }
 
-/// Puts a wish of a table where the lane finds it; what comes of it, the status shows.
-fn wish(
-    board: &Board,
+/// What is wished of a table.
+fn of_table(
     which: Result<Query<WhichTable>, QueryRejection>,
-    wish: impl Fn(String, String, Option<Decide>) -> TableWish,
-) -> Response {
-    let WhichTable { table: name, decide } = match which {
-        Ok(Query(which)) => which,
-        Err(error) => {
-            let error =
-                format!("{}; the parameters are table=SCHEMA.TABLE and decide=RULE", error.body_text());
-            return refuse(StatusCode::BAD_REQUEST, error);
-        }
-    };
+    wish: impl Fn(String, String, Option<Decide>) -> Wish,
+) -> Result<Wish, String> {
+    let Query(WhichTable { table: name, decide }) = which.map_err(|error| {
+        format!("{}; the parameters are table=SCHEMA.TABLE and decide=RULE", error.body_text())
+    })?;
     let Some((schema, table)) = name.split_once('.') else {
-        return refuse(StatusCode::BAD_REQUEST, format!("{name:?} is no SCHEMA.TABLE"));
+        return Err(format!("{name:?} is no SCHEMA.TABLE"));
     };
     let decide = match decide.as_deref() {
         None => None,
         Some("newest") => Some(Decide::Newest),
         Some("here") => Some(Decide::Here),
         Some("incoming") => Some(Decide::Incoming),
-        Some(other) => {
-            return refuse(
-                StatusCode::BAD_REQUEST,
-                format!("decide is newest, here or incoming, not {other:?}"),
-            );
-        }
+        Some(other) => return Err(format!("decide is newest, here or incoming, not {other:?}")),
     };
-    let wish = wish(schema.to_owned(), table.to_owned(), decide);
+    Ok(wish(schema.to_owned(), table.to_owned(), decide))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichTransaction {
+    origin: String,
+    sequence: Option<u64>,
+    gtid: Option<String>,
+    #[serde(default)]
+    suspend: bool,
+}
+
+async fn skip(
+    State(served): State<Served>,
+    which: Result<Query<WhichTransaction>, QueryRejection>,
+) -> Response {
+    let wish = of_transaction(which, &served.board);
+    grant(&served.board, wish).await
+}
+
+/// Which transaction is to be passed over, and how.
+fn of_transaction(
+    which: Result<Query<WhichTransaction>, QueryRejection>,
+    board: &Board,
+) -> Result<Wish, String> {
+    let Query(WhichTransaction { origin: name, sequence, gtid, suspend }) = which.map_err(|error| {
+        format!(
+            "{}; the parameters are origin=REGION, sequence=N or gtid=G, and suspend=true",
+            error.body_text()
+        )
+    })?;
+    let origin = RegionName::new(&name).map_err(|error| error.to_string())?;
+    if !board.origins.contains_key(&origin) {
+        let known = board.origins.keys().map(RegionName::as_str).collect::<Vec<_>>().join(", ");
+        return Err(format!("no region {origin} is applied here; {} applies: {known}", board.region));
+    }
+    let named = match (sequence, gtid) {
+        (Some(sequence), None) => Named::Sequence(transaction::Sequence(sequence)),
+        (None, Some(gtid)) => Named::Gtid(gtid),
+        _ => return Err("a transaction is named by sequence=N or by gtid=G".to_owned()),
+    };
+    Ok(Wish::Skip { origin, named, suspend })
+}
+
+/// Puts a wish where the lane finds it, and tells what it answers. What takes longer is accepted, and shows in the status.
+async fn grant(board: &Board, wish: Result<Wish, String>) -> Response {
+    let wish = match wish {
+        Ok(wish) => wish,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
     tracing::info!("by request: {wish:?}");
-    board.wishes.lock().push_back(wish);
+    let may_be_dropped = matches!(wish, Wish::Skip { .. });
+    let answer = board.wishes.add(wish);
     board.wake.notify_waiters();
-    (StatusCode::ACCEPTED, Json(json!({ "table": name }))).into_response()
+    match tokio::time::timeout(ANSWER_AFTER, answer).await {
+        Ok(Ok(Ok(done))) => Json(json!({ "done": done })).into_response(),
+        Ok(Ok(Err(reason))) => refuse(StatusCode::CONFLICT, reason),
+        Ok(Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the process stops".to_owned()),
+        Err(_) if may_be_dropped => refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "nothing was done: what is being applied takes longer; look at `concord status` and try again"
+                .to_owned(),
+        ),
+        Err(_) => {
+            let done = "accepted; it takes a while, and shows in the status";
+            (StatusCode::ACCEPTED, Json(json!({ "done": done }))).into_response()
+        }
+    }
 }
 
 /// A page in someone's browser can send requests to loopback, and a pause must not come from there. Browsers say so
@@ -358,7 +416,7 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
 
 async fn no_such_path(request: Request) -> Response {
     let error = format!(
-        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status, /v1/conflicts, /v1/conflicts/ID and POST /v1/pause, /v1/resume, /v1/tables/suspend, /v1/tables/resume",
+        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status, /v1/conflicts, /v1/conflicts/ID and POST /v1/pause, /v1/resume, /v1/skip, /v1/tables/suspend, /v1/tables/resume",
         request.uri().path()
     );
     refuse(StatusCode::NOT_FOUND, error)
@@ -366,7 +424,7 @@ async fn no_such_path(request: Request) -> Response {
 
 async fn wrong_method(request: Request) -> Response {
     let error = format!(
-        "{} is not for {}; /v1/pause, /v1/resume and /v1/tables/… take POST, the others GET",
+        "{} is not for {}; /v1/pause, /v1/resume, /v1/skip and /v1/tables/… take POST, the others GET",
         request.method(),
         request.uri().path()
     );

@@ -2,12 +2,14 @@
 
 use conflict::{Image, Policy, Story, Write};
 
+use transaction::{Hlc, Sequence, WriteId};
+
 use super::{Attempt, halt};
 use crate::clash;
 use crate::contest::{Contest, Desired, Gathered, Here, Verdict, images_needed, pair_of, same_row, verdict};
 use crate::effect::SourceTransaction;
-use crate::found::Finding;
-use crate::journal::{Found, Winner};
+use crate::found::{Finding, Known};
+use crate::journal::{Found, Kind, Winner};
 use crate::policies::TablePolicy;
 use crate::session::SqlFailure;
 use crate::suspension::Decide;
@@ -31,9 +33,11 @@ impl<T: Target> Attempt<'_, T> {
             let story = story.ok_or_else(|| {
                 SqlFailure::Halt("a row of the batch has no history: a bug, please report it".into())
             })?;
-            if let Some(row) = self.decide(contest, &story, existing.as_ref(), sources).await? {
-                desired.push(row);
-            }
+            let row = match self.skips {
+                true => self.leave(contest, &story, sources).await?,
+                false => self.decide(contest, &story, existing.as_ref(), sources).await?,
+            };
+            desired.extend(row);
         }
         self.contests = contests;
         // What turned up for these keys meanwhile is decided with them.
@@ -173,6 +177,71 @@ impl<T: Target> Attempt<'_, T> {
         self.tally.won += u64::from(decision.winner == Winner::Incoming);
         self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
         Ok(())
+    }
+
+    /// A row of a transaction that a person passes over: it stays as it is here, whatever its history says, and a repair tells
+    /// the other regions so.
+    async fn leave(
+        &mut self,
+        contest: &Contest,
+        story: &Story,
+        sources: &[SourceTransaction],
+    ) -> Result<Option<Desired>, SqlFailure> {
+        let Some(stand_in) = contest.stand_in().cloned() else { return Ok(None) };
+        let row = match contest.present {
+            true => self.target.row(&stand_in.table, &stand_in.bytes).await?,
+            false => None,
+        };
+        let row = row.map(|bytes| Image { table: stand_in.table.clone(), bytes });
+        let mut images = Gathered::of(&contest.writes);
+        let newest = |from_batch| {
+            let chapter = story.writes.iter().rev().find(|chapter| chapter.from_batch == from_batch);
+            chapter.map(|chapter| chapter.write)
+        };
+        if let Some(incoming) = newest(true) {
+            let known_incoming = self.known(&mut images, &incoming, contest.key, sources).await?;
+            let (existing, known_existing) = match newest(false) {
+                Some(existing) => (existing, self.known(&mut images, &existing, contest.key, sources).await?),
+                // No unstable write tells of the row: it stands for itself.
+                None => {
+                    let id =
+                        WriteId { hlc: Hlc(0), origin: self.setup.region, sequence: Sequence(0), index: 0 };
+                    let known = Known { before: row.clone(), after: row.clone(), ..Known::default() };
+                    (Write { id, live: row.is_some(), repair: None }, known)
+                }
+            };
+            let finding = Finding {
+                region: self.setup.region,
+                found_us: (self.setup.now_us)(),
+                row: &stand_in,
+                constraint: Some(Kind::Skipped),
+                found: Found::UnderLock,
+                policy: "concord skip".to_owned(),
+                incoming: (&incoming, &known_incoming),
+                existing: (&existing, &known_existing),
+                winner: Winner::Existing,
+                result: row.as_ref(),
+                repairs: 1,
+                detect_only: false,
+            };
+            self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
+        }
+        self.tally.skipped += 1;
+        Ok(Some(Desired {
+            key: contest.key,
+            table: contest.table.clone(),
+            flags: contest.flags,
+            timestamp: contest.timestamp,
+            stand_in,
+            here: row.clone().map_or(Here::Absent, Here::Known),
+            wanted: row.clone(),
+            folded: row,
+            newest: story.newest().copied(),
+            after: story.newest().and_then(Write::place_after),
+            merged: false,
+            forced: true,
+            outsider: false,
+        }))
     }
 
     /// The row as it is now. With a conflict, as the fold of what is here says; without one, as the first write of the

@@ -44,6 +44,8 @@ pub(crate) struct Tally {
     pub(crate) conflicts: u64,
     /// Of these, how many the incoming write won.
     pub(crate) won: u64,
+    /// Rows that stayed as they were because a person said so.
+    pub(crate) skipped: u64,
 }
 
 /// What earlier tries of the same target transaction found out.
@@ -85,6 +87,8 @@ pub(crate) struct Attempt<'a, T> {
     entries: Vec<Entry>,
     /// What a person decided of rows that the policy leaves open.
     decide: Option<Decide>,
+    /// A person passes over the transaction: all of its rows stay as they are.
+    pub(crate) skips: bool,
     pub(crate) overlay: Overlay,
     pub(crate) tally: Tally,
 }
@@ -122,6 +126,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             leaving: Vec::new(),
             entries: Vec::new(),
             decide,
+            skips: false,
             overlay,
             tally: Tally::default(),
         }

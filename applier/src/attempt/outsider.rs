@@ -2,6 +2,7 @@
 
 use conflict::{Image, Story, Write};
 use transaction::KeyHash;
+use transaction::binlog::{Column, ColumnType};
 
 use super::{Attempt, halt};
 use crate::contest::{Desired, Gathered, Here, Verdict, images_needed, verdict};
@@ -15,16 +16,20 @@ impl<T: Target> Attempt<'_, T> {
         self.pass().await?;
         let story = self.setup.shared.index.lock().story(key).map_err(halt)?;
         let Some(story) = story.filter(|story| self.counts(story)) else {
-            // It counts as older than any other.
+            // It counts as older than any other. The logs may no longer have it: the server does.
+            let (here, now) = match self.row(&image).await? {
+                Some(row) => (Here::Known(row.clone()), row),
+                None => (Here::OneOf(Vec::new()), image),
+            };
             return Ok(Desired {
                 key,
-                table: image.table.clone(),
+                table: now.table.clone(),
                 flags: 0,
                 timestamp: 0,
-                here: Here::OneOf(Vec::new()),
-                folded: Some(image.clone()),
-                wanted: Some(image.clone()),
-                stand_in: image,
+                here,
+                folded: Some(now.clone()),
+                wanted: Some(now.clone()),
+                stand_in: now,
                 newest: None,
                 after: self.first.place_after(),
                 merged: false,
@@ -64,6 +69,18 @@ impl<T: Target> Attempt<'_, T> {
             forced: false,
             outsider: true,
         })
+    }
+
+    /// A row as the server has it, if it can tell: the text of a JSON value does not say all of it, and the layout of a table that no
+    /// event was read of is not enough to write an event about it.
+    async fn row(&mut self, image: &Image) -> Result<Option<Image>, SqlFailure> {
+        let table = &image.table;
+        let is_json = |column: &Column| matches!(column.kind, ColumnType::Json(_));
+        if table.body_after_id.is_empty() || table.columns.iter().any(is_json) {
+            return Ok(None);
+        }
+        let row = self.target.row(table, &image.bytes).await?;
+        Ok(row.map(|bytes| Image { table: table.clone(), bytes }))
     }
 
     /// Whether a row's newest write tells how old the row is: if the batch's first transaction has seen all of its history, what

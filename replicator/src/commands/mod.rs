@@ -11,6 +11,7 @@ pub(crate) mod pause;
 pub(crate) mod run;
 pub(crate) mod running;
 pub(crate) mod seed;
+pub(crate) mod skip;
 pub(crate) mod status;
 
 use std::future::Future;
@@ -50,6 +51,7 @@ pub(crate) fn execute(cli: &Cli) -> Outcome {
         Command::Status(args) => status::execute(args, &config()?),
         Command::Pause(args) => pause::pause(args, &config()?),
         Command::Resume(args) => pause::resume(args, &config()?),
+        Command::Skip(args) => skip::skip(args, &config()?),
         Command::Drain(args) => drain::execute(args, &config()?),
         Command::Seed(args) => block_on(seed::execute(args, config()?)),
     }

@@ -99,6 +99,34 @@ impl Running {
         self.answer(request.send_empty()).map(drop)
     }
 
+    /// Has one transaction passed over; returns what that came to, in words.
+    pub(crate) fn skip(
+        &self,
+        origin: RegionName,
+        sequence: Option<u64>,
+        gtid: Option<&str>,
+        suspend: bool,
+    ) -> Result<String, CommandError> {
+        self.status()?;
+        let mut request = self.agent.post(format!("http://{}/v1/skip", self.address));
+        request = request.query("origin", origin.as_str()).query("suspend", suspend.to_string());
+        if let Some(sequence) = sequence {
+            request = request.query("sequence", sequence.to_string());
+        }
+        if let Some(gtid) = gtid {
+            request = request.query("gtid", gtid);
+        }
+        #[derive(serde::Deserialize)]
+        struct Done {
+            done: String,
+        }
+        let text = self.answer(request.send_empty())?;
+        let Done { done } = serde_json::from_str(&text).map_err(|error| {
+            self.refused(format!("answers a skip in a way that is not understood ({error})"))
+        })?;
+        Ok(done)
+    }
+
     /// The body of a good answer.
     fn answer(
         &self,

@@ -1,10 +1,10 @@
 //! What the running region knows of itself: written by its parts, read by status, health and metrics.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use applier::tables::Suspension;
-use applier::{OriginProgress, Shared, TableWish};
+use applier::{OriginProgress, Shared, Wishes};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use transaction::{RecordNumber, RegionName, Sequence};
@@ -107,8 +107,8 @@ pub(crate) struct Board {
     pub(crate) shared: Arc<Shared>,
     /// Tables that are not applied for now.
     pub(crate) suspensions: watch::Sender<Vec<Suspension>>,
-    /// What people wish of tables.
-    pub(crate) wishes: Arc<Mutex<VecDeque<TableWish>>>,
+    /// What people wish of the lane.
+    pub(crate) wishes: Arc<Wishes>,
     /// Wakes the lanes.
     pub(crate) wake: Arc<Notify>,
 }

@@ -3,9 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use applier::{Named, Wish};
+
 use super::super::retention::{self, Keep};
 use super::clock;
 use super::mesh::Mesh;
+use super::schema::NAME;
 
 /// Causes faults until it is stopped; each is mended after a while.
 pub(crate) async fn cause(mesh: Rc<Mesh>) {
@@ -16,7 +19,7 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
     while !mesh.failed() {
         mesh.dice.pause(mesh.shape.fault_ms).await;
         let place = mesh.dice.below(regions) as usize;
-        match mesh.dice.below(if mesh.shape.suspends { 12 } else { 9 }) {
+        match mesh.dice.below(if mesh.shape.suspends { 14 } else { 9 }) {
             0 | 1 => {
                 let power = mesh.dice.percent(50);
                 kill(&mesh, place, power).await;
@@ -33,7 +36,8 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
             5 => set_clock(&mesh, place),
             6 => sweep(&mesh, place),
             8 => pause(&mesh, place),
-            9..=11 => wish(&mesh, place),
+            9..=11 => suspend(&mesh, place),
+            12 | 13 => skip(&mesh, place),
             _ if mesh.shape.mysqld_crashes => {
                 mesh.note(format!("mysqld of {} dies", mesh.names[place]));
                 mesh.servers[place].crash();
@@ -56,13 +60,32 @@ fn pause(mesh: &Mesh, place: usize) {
 }
 
 /// A table is to be suspended, or resumed.
-fn wish(mesh: &Mesh, place: usize) {
+fn suspend(mesh: &Mesh, place: usize) {
     let processes = mesh.processes.borrow();
     let Some(process) = &processes[place] else { return };
-    let table = mesh.schema.tables[*mesh.dice.pick(&mesh.shape.tables)].name;
-    let suspended = mesh.dice.percent(50);
-    mesh.note(format!("{}: {table} is to be suspended: {suspended}", mesh.names[place]));
-    process.wish(table, suspended);
+    let (schema, table) =
+        (NAME.to_owned(), mesh.schema.tables[*mesh.dice.pick(&mesh.shape.tables)].name.to_owned());
+    let wish = match mesh.dice.percent(50) {
+        true => Wish::Suspend { schema, table, reason: "a wish".to_owned() },
+        false => Wish::Resume { schema, table, decide: None },
+    };
+    mesh.note(format!("{}: {wish:?}", mesh.names[place]));
+    process.wish(wish);
+}
+
+/// The next transaction of an origin is to be passed over, whatever it is. What clients added to tallies must arrive.
+fn skip(mesh: &Mesh, place: usize) {
+    let processes = mesh.processes.borrow();
+    let Some(process) = &processes[place] else { return };
+    if mesh.shape.tables.iter().any(|table| mesh.schema.tables[*table].tally) {
+        return;
+    }
+    let origins: Vec<_> = process.progress.keys().copied().collect();
+    let origin = *mesh.dice.pick(&origins);
+    let next = mesh.servers[place].markers()[&origin].sequence.next();
+    let wish = Wish::Skip { origin, named: Named::Sequence(next), suspend: mesh.dice.percent(30) };
+    mesh.note(format!("{}: {wish:?}", mesh.names[place]));
+    process.wish(wish);
 }
 
 /// Sets a region's clock wrong, and perhaps back.

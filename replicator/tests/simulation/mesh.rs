@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use applier::Wish;
 use log_store::disk::SimulatedDisk;
 use tokio::task::{LocalSet, spawn_local};
 use transaction::{KeyHash, RecordNumber, RegionName};
@@ -19,7 +20,7 @@ use super::faults;
 use super::mistake::Mistake;
 use super::orphan::Orphans;
 use super::region::{self, Ids, Process};
-use super::schema::{Schema, int};
+use super::schema::{NAME, Schema, int};
 use super::server::Server;
 use super::shape::Shape;
 use super::trace::trace;
@@ -220,7 +221,7 @@ impl Mesh {
             let Some(process) = process else { return Some(format!("{name} is down")) };
             if let Some(suspended) = self.servers[place].suspensions().list().first() {
                 let table = &suspended.table.table;
-                process.wish(table, false);
+                process.wish(Wish::Resume { schema: NAME.to_owned(), table: table.clone(), decide: None });
                 return Some(format!("{name} has {table} suspended"));
             }
             let end = self.servers[place].binlog(|binlog| (binlog.file, binlog.offset));

@@ -1,6 +1,6 @@
 //! A region's process: started as `concord run` starts one, over simulated parts; and its death.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use applier::effect::{Carries, DdlPolicy};
 use applier::feed::BatchLimits;
 use applier::journal::{Entry, Journal};
 use applier::target::{Connector, Target};
-use applier::{Lane, LaneSetup, OriginProgress, Shared, SqlFailure, State, TableWish};
+use applier::{Lane, LaneSetup, OriginProgress, Shared, SqlFailure, State, Wish, Wishes};
 use log_store::{Identity, Options, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -26,8 +26,9 @@ use super::extraction::{self, RegionSink};
 use super::link;
 use super::mesh::Mesh;
 use super::mistake::Mistake;
-use super::schema::{NAME, policy, weigh, weights};
+use super::schema::{policy, weigh, weights};
 use super::session::Connection;
+use super::trace::trace;
 
 /// A running region.
 pub(crate) struct Process {
@@ -35,7 +36,7 @@ pub(crate) struct Process {
     pub(crate) progress: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
     /// Told of every durable record. (Whoever waits on a `watch` is woken in an order that no seed decides.)
     pub(crate) wake: Arc<Notify>,
-    wishes: Arc<Mutex<VecDeque<TableWish>>>,
+    wishes: Arc<Wishes>,
     tasks: Vec<JoinHandle<()>>,
     _shutdown: watch::Sender<bool>,
 }
@@ -72,14 +73,14 @@ impl Process {
         self.progress.iter().filter_map(halted).collect()
     }
 
-    /// A person wishes that a table is not applied for now, or that it is again.
-    pub(crate) fn wish(&self, table: &str, suspended: bool) {
-        let (schema, table) = (NAME.to_owned(), table.to_owned());
-        let wish = match suspended {
-            true => TableWish::Suspend { schema, table, reason: "a wish".to_owned() },
-            false => TableWish::Resume { schema, table, decide: None },
-        };
-        self.wishes.lock().push_back(wish);
+    /// A person wishes something of the lane.
+    pub(crate) fn wish(&self, wish: Wish) {
+        let answer = self.wishes.add(wish);
+        // Someone listens, or to skip would not be wished any more.
+        spawn_local(async move {
+            let said = answer.await;
+            trace(|| format!("a wish comes to {said:?}"));
+        });
         self.wake.notify_waiters();
     }
 
@@ -109,7 +110,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     let (runs, _) = spill::open(&store, 4 << 20).map_err(|e| e.to_string())?;
     let index = index.spilling(runs, conflict::SpillLimits::within(mesh.shape.history_bytes));
     let shared = Arc::new(Shared::new(index, weights()));
-    let wishes: Arc<Mutex<VecDeque<TableWish>>> = Arc::default();
+    let wishes: Arc<Wishes> = Arc::default();
     let progress: BTreeMap<RegionName, watch::Sender<OriginProgress>> =
         peers.iter().map(|peer| (*peer, watch::Sender::new(OriginProgress::default()))).collect();
     let board = Arc::new(Board {

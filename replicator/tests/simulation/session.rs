@@ -359,6 +359,14 @@ impl Target for Session {
         Ok(self.server.row(foreign.parent, &value).and_then(|row| only_key(parent, &row)))
     }
 
+    async fn row(&mut self, table: &TableMap, image: &[u8]) -> Result<Option<Vec<u8>>, SqlFailure> {
+        self.step().await?;
+        let txn = self.open()?;
+        let (place, key) = self.key_of(table, image)?;
+        self.lock(txn, Resource::Row(place, key.clone())).await?;
+        Ok(self.server.row(place, &key).map(|row| self.server.schema.tables[place].image(&row)))
+    }
+
     async fn binlog_end(&mut self) -> Result<Passed, SqlFailure> {
         self.step().await?;
         if self.mistake == Some(Mistake::NoSecondLook) {

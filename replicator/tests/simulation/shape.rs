@@ -34,7 +34,7 @@ pub(crate) struct Shape {
     pub(crate) skew_ms: i64,
     pub(crate) tags: bool,
     pub(crate) mysqld_crashes: bool,
-    /// Tables are suspended and resumed.
+    /// Tables are suspended and resumed, and transactions passed over.
     pub(crate) suspends: bool,
     /// A damaged end of a copy is dropped and sent again.
     pub(crate) forgive_damaged_copies: bool,

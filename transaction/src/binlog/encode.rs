@@ -67,7 +67,8 @@ fn push_value(image: &mut Vec<u8>, kind: ColumnType, value: &[u8]) -> Option<()>
 ///
 /// An empty ENUM text is the member that is empty if there is one, or else ordinal 0, which a wrong insert left.
 ///
-/// `None` for text that the server does not send for such a column, and for JSON, GEOMETRY and VECTOR, which no key holds.
+/// `None` for text that the server does not send for such a column, and for JSON, whose text does not tell its opaque values
+/// from strings.
 pub fn encode_value(column: &Column, text: &[u8]) -> Option<Vec<u8>> {
     match column.kind {
         ColumnType::Int(len) => integer(text, len, column.unsigned),
@@ -109,7 +110,9 @@ pub fn encode_value(column: &Column, text: &[u8]) -> Option<Vec<u8>> {
             let unused = (8 * len) as u32 - u32::from(bits);
             (text.len() == len && text.first()?.leading_zeros() >= unused).then(|| text.to_vec())
         }
-        ColumnType::Json(_) | ColumnType::Geometry(_) | ColumnType::Vector(_) => None,
+        // Sent as they are stored.
+        ColumnType::Geometry(_) | ColumnType::Vector(_) => Some(text.to_vec()),
+        ColumnType::Json(_) => None,
     }
 }
 
@@ -230,9 +233,10 @@ mod tests {
         let binary = |text: &[u8]| encode_value(&column(ColumnType::Char(4), false, BINARY, &[]), text);
         assert_eq!(binary(b"a\0b\0"), Some(b"a\0b".to_vec()));
         assert_eq!(binary(&[0; 4]), Some(Vec::new()));
-        for kind in [ColumnType::Json(4), ColumnType::Geometry(4), ColumnType::Vector(4)] {
-            assert_eq!(encoded(kind, "{}"), None);
+        for kind in [ColumnType::Geometry(4), ColumnType::Vector(4)] {
+            assert_eq!(encoded(kind, "\0\u{1}"), Some(vec![0, 1]));
         }
+        assert_eq!(encoded(ColumnType::Json(4), "{}"), None);
     }
 
     fn table(kinds: &[ColumnType]) -> TableMap {

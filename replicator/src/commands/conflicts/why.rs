@@ -5,6 +5,9 @@ use applier::journal::{Entry, Kind, Side, Winner};
 /// Why the two writes conflict: what each had seen of the other.
 pub(super) fn concurrent(entry: &Entry) -> Vec<String> {
     let (incoming, existing) = (&entry.incoming, &entry.existing);
+    if entry.kind == Kind::Skipped {
+        return vec!["It could not be applied here, or should not be.".to_owned()];
+    }
     let mut sentences = vec![unseen(incoming, existing), unseen(existing, incoming)];
     sentences.push(match entry.kind {
         Kind::Unique => {
@@ -45,6 +48,15 @@ pub(super) fn decided(entry: &Entry) -> Vec<String> {
             "Nothing was decided: conflicts of this table, or between these two regions, are only reported (detect_only)."
                 .to_owned(),
             format!("The write of {} was taken as it came, so the regions may differ in this row.", incoming.origin),
+        ];
+    }
+    if entry.kind == Kind::Skipped {
+        return vec![
+            format!(
+                "A person passed over transaction {} of {} with `concord skip`: the row stayed as it was here.",
+                incoming.sequence, incoming.origin
+            ),
+            "Concord wrote 1 repair for it, so that it becomes so in every region.".to_owned(),
         ];
     }
     let mut sentences = vec![match entry.winner {

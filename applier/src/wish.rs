@@ -1,0 +1,107 @@
+//! What people wish of a lane, and how they are answered.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use transaction::{RegionName, Sequence};
+
+use crate::lane::{Lane, Stop};
+use crate::suspension::Decide;
+use crate::target::Connector;
+
+/// What a person wishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Stop applying a table.
+    Suspend {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        table: String,
+        /// Why.
+        reason: String,
+    },
+    /// Apply what was held back of a table, and go on with it.
+    Resume {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        table: String,
+        /// How rows that the policy `halt` leaves open are decided.
+        decide: Option<Decide>,
+    },
+    /// Pass over the next transaction of an origin.
+    Skip {
+        /// Whose transaction.
+        origin: RegionName,
+        /// Which: it must be the next one.
+        named: Named,
+        /// Hold its tables back instead of deciding that its rows stay as they are.
+        suspend: bool,
+    },
+}
+
+/// A transaction, as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// By its number in its origin's log.
+    Sequence(Sequence),
+    /// By its GTID at the origin.
+    Gtid(String),
+}
+
+/// What was done, in words; or why not.
+pub type WishAnswer = Result<String, String>;
+
+/// What people wish, in the order in which they said it.
+#[derive(Debug, Default)]
+pub struct Wishes(Mutex<VecDeque<(Wish, oneshot::Sender<WishAnswer>)>>);
+
+impl Wishes {
+    /// Adds a wish. The lane answers when it has done it; to skip is no longer wished when no one listens any more.
+    pub fn add(&self, wish: Wish) -> oneshot::Receiver<WishAnswer> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.lock().push_back((wish, sender));
+        receiver
+    }
+}
+
+impl<C: Connector> Lane<C> {
+    /// Does what people wish, one wish a call. Returns whether there was one.
+    pub(crate) async fn grant_wishes(&mut self) -> Result<bool, Stop> {
+        let Some((wish, answer)) = self.setup.wishes.0.lock().pop_front() else { return Ok(false) };
+        if matches!(wish, Wish::Skip { .. }) && answer.is_closed() {
+            return Ok(true);
+        }
+        let done = match &wish {
+            Wish::Suspend { schema, table, reason } => match self.suspend(schema, table, reason).await {
+                Ok(()) => Ok(format!("table {schema}.{table} is suspended")),
+                Err(failure) => Err(self.stop(failure)),
+            },
+            Wish::Resume { schema, table, decide } => {
+                let caught_up = self.catch_up(schema, table, *decide).await;
+                caught_up.map(|()| format!("table {schema}.{table} is applied again"))
+            }
+            Wish::Skip { origin, named, suspend } => self.skip(*origin, named, *suspend).await,
+        };
+        self.catching_up = None;
+        self.skipping = false;
+        let said = match done {
+            Ok(done) => Ok(done),
+            Err(Stop::Halt(reason)) => {
+                // What was begun is undone; the origins go on.
+                tracing::error!("{wish:?}: {reason}");
+                self.session = None;
+                Err(reason)
+            }
+            Err(other) => {
+                self.setup.wishes.0.lock().push_front((wish, answer));
+                return Err(other);
+            }
+        };
+        // Nobody left to hear it is no error.
+        let _ = answer.send(said);
+        Ok(true)
+    }
+}
