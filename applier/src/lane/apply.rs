@@ -1,0 +1,269 @@
+//! One target transaction, tried until it is committed.
+
+use std::collections::BTreeMap;
+
+use transaction::{Context, KeyHash, RegionName, Sequence};
+
+use super::{Lane, RETRY_FIRST, RETRY_MAX, Stop};
+use crate::attempt::{Attempt, Lessons, Tally};
+use crate::effect::SourceTransaction;
+use crate::feed::Reach;
+use crate::parts::Parts;
+use crate::progress::State;
+use crate::session::{MarkerChange, SqlFailure};
+use crate::target::{Connector, Target};
+
+/// How often a target transaction starts over for rows that turn out to be contested, before all of them are locked first,
+/// and before something must be wrong.
+const STARTS_BEFORE_ALL: u32 = 4;
+const STARTS_MAX: u32 = 1000;
+
+/// Writes as the history index takes them: key, index, and whether the row lives.
+type Writes = Vec<(KeyHash, u32, bool)>;
+
+/// A transaction whose writes the index is to hold, by what they had seen.
+struct Remembered {
+    source: SourceTransaction,
+    parts: Vec<(Context, Writes)>,
+}
+
+impl<C: Connector> Lane<C> {
+    /// Tries until the target transaction is committed.
+    pub(crate) async fn apply(
+        &mut self,
+        origin: RegionName,
+        parts: &Parts<'_>,
+        reach: &Reach,
+    ) -> Result<Tally, Stop> {
+        let mut lessons = Lessons::default();
+        let mut starts = 0;
+        let mut delay = RETRY_FIRST;
+        loop {
+            if *self.setup.shutdown.borrow() {
+                return Err(Stop::Shutdown);
+            }
+            let failure = match self.attempt(origin, parts, reach, &mut lessons).await {
+                Ok(tally) => return Ok(tally),
+                Err(failure) => failure,
+            };
+            match failure {
+                SqlFailure::Away(reason) => {
+                    // Whether it committed is in doubt until the marker has been read.
+                    tracing::warn!("applier: {reason}");
+                    self.report_all(&State::Waiting { reason });
+                    if self.reconnect_and_find(origin, reach).await? {
+                        self.remember(origin, parts).await.map_err(|failure| self.stop(failure))?;
+                        return Ok(Tally::default());
+                    }
+                    continue;
+                }
+                SqlFailure::Fenced => return Err(Stop::Fenced),
+                SqlFailure::Locked(reason) => {
+                    tracing::debug!("origin {origin}: {reason}");
+                    self.rollback().await;
+                    if delay == RETRY_MAX {
+                        self.report(origin, State::Waiting { reason });
+                    }
+                    self.pause(delay).await;
+                    delay = (delay * 2).min(RETRY_MAX);
+                    continue;
+                }
+                SqlFailure::Contested(reason) if starts < STARTS_MAX => {
+                    tracing::debug!("origin {origin}: {reason}");
+                    // A lesson each time: at the latest when every row is locked first, nothing is left to learn.
+                    lessons.all |= starts > STARTS_BEFORE_ALL;
+                }
+                SqlFailure::Surprise(reason) if !lessons.all => {
+                    tracing::debug!("origin {origin}: {reason}");
+                    lessons.all = true;
+                }
+                SqlFailure::Surprise(reason) if starts < STARTS_MAX => {
+                    tracing::debug!("origin {origin}: {reason}");
+                }
+                SqlFailure::Clash(reason) if !lessons.constraints => {
+                    tracing::debug!("origin {origin}: {reason}");
+                    lessons.all = true;
+                    lessons.constraints = true;
+                }
+                SqlFailure::Table { schema, table, reason } if self.catching_up.is_none() => {
+                    self.rollback().await;
+                    self.feeds.remove(&origin);
+                    let suspended = self.suspend(&schema, &table, &reason).await;
+                    suspended.map_err(|failure| self.stop(failure))?;
+                    return Err(Stop::Again);
+                }
+                SqlFailure::Table { reason, .. }
+                | SqlFailure::Halt(reason)
+                | SqlFailure::Contested(reason)
+                | SqlFailure::Surprise(reason)
+                | SqlFailure::Clash(reason)
+                | SqlFailure::Check(reason) => {
+                    self.rollback().await;
+                    // The feed has handed these out: they must come again when the origin goes on.
+                    self.feeds.remove(&origin);
+                    self.session = None;
+                    if parts.sources().len() > 1 && self.catching_up.is_none() {
+                        self.alone.insert(origin, reach.sequence);
+                        return Err(Stop::Again);
+                    }
+                    let named = format!(
+                        "transactions up to {} of {origin} (record {}): {reason}",
+                        reach.sequence, reach.record
+                    );
+                    return Err(Stop::Halt(named));
+                }
+            }
+            starts += 1;
+            self.rollback().await;
+        }
+    }
+
+    /// Puts the writes of a transaction into the history index whose COMMIT took effect though its answer was lost.
+    async fn remember(&mut self, origin: RegionName, parts: &Parts<'_>) -> Result<(), SqlFailure> {
+        let mut written: BTreeMap<Sequence, Remembered> = BTreeMap::new();
+        for place in 0..parts.count() {
+            let Some(session) = &mut self.session else {
+                return Err(SqlFailure::Away("not connected".into()));
+            };
+            let part = parts.load(place, &self.setup, session).await?;
+            for effect in &part.effects {
+                let source = &part.transactions[effect.transaction];
+                let remembered = written
+                    .entry(source.sequence)
+                    .or_insert_with(|| Remembered { source: source.clone(), parts: Vec::new() });
+                let context = source.context_of(&effect.table);
+                let write = (effect.key, effect.index, part.after(effect).is_some());
+                match remembered.parts.iter_mut().find(|(seen, _)| *seen == *context) {
+                    Some((_, writes)) => writes.push(write),
+                    None => remembered.parts.push((context.into_owned(), vec![write])),
+                }
+            }
+        }
+        let mut index = self.setup.shared.index.lock();
+        for (sequence, Remembered { source, parts }) in written {
+            let mut also = self.catching_up.is_some();
+            for (context, writes) in parts {
+                let (hlc, repairs) = (source.hlc, &source.repairs);
+                let inserted = if also {
+                    index.insert_also(origin, sequence, hlc, &context, repairs, writes).map(|()| true)
+                } else {
+                    index.insert(origin, sequence, hlc, &context, repairs, writes)
+                };
+                also = inserted.map_err(|e| SqlFailure::Halt(e.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects again and reads the marker. Returns whether the transaction in doubt has committed.
+    async fn reconnect_and_find(&mut self, origin: RegionName, reach: &Reach) -> Result<bool, Stop> {
+        let mut delay = RETRY_FIRST;
+        loop {
+            self.session = None;
+            if *self.setup.shutdown.borrow() {
+                return Err(Stop::Shutdown);
+            }
+            match self.connect().await {
+                Ok((session, markers)) => {
+                    self.session = Some(session);
+                    self.definitions.clear();
+                    let Some(catch_up) = self.catching_up.clone() else {
+                        return Ok(markers
+                            .iter()
+                            .any(|m| m.origin == origin && m.sequence >= reach.sequence));
+                    };
+                    self.read_suspensions().await.map_err(|failure| self.stop(failure))?;
+                    let first = catch_up.tables.first();
+                    let table = first.and_then(|(schema, table)| self.suspended.get(schema, table));
+                    return Ok(table.is_some_and(|table| table.applied.covers(origin, reach.sequence)));
+                }
+                Err(SqlFailure::Fenced) => return Err(Stop::Fenced),
+                Err(failure) => {
+                    tracing::debug!("applier: {failure}");
+                    self.pause(delay).await;
+                    delay = (delay * 2).min(RETRY_MAX);
+                }
+            }
+        }
+    }
+
+    /// One try: look, lock what is contested, write the rest, look again, decide, commit.
+    async fn attempt(
+        &mut self,
+        origin: RegionName,
+        parts: &Parts<'_>,
+        reach: &Reach,
+        lessons: &mut Lessons,
+    ) -> Result<Tally, SqlFailure> {
+        let setup = &self.setup;
+        let shared = setup.shared.clone();
+        let Some(session) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let version = shared.definitions_version();
+        self.definitions.refresh(session, version).await?;
+        lessons.all |= self.skipping;
+        if lessons.all {
+            parts.fit_in_memory()?;
+        }
+        session.use_tag(origin).await?;
+        let marker = match &self.catching_up {
+            Some(catch_up) => catch_up.marker(origin, setup.owner)?,
+            None => MarkerChange {
+                origin,
+                sequence: reach.sequence,
+                record: reach.record,
+                hlc: reach.hlc,
+                owner: setup.owner,
+            },
+        };
+        let decide = self.catching_up.as_ref().and_then(|catch_up| catch_up.decide);
+        let earlier = lessons.journaled.clone();
+        let Some(first) = parts.sources().first() else { return Ok(Tally::default()) };
+        let mut attempt = Attempt::new(session, &mut self.definitions, setup, marker, first, decide, lessons);
+        attempt.skips = self.skipping;
+        let contested = attempt.contested();
+        for place in 0..parts.count() {
+            let part = parts.load(place, setup, attempt.target).await?;
+            for effect in &part.effects {
+                attempt.definitions.check(attempt.target, &shared, &effect.table).await?;
+            }
+            attempt.look(&part)?;
+        }
+        if parts.count() > 1 && attempt.contested() != contested {
+            // Of a row that is met contested in a late part, the writes in earlier parts are to be known too.
+            return Err(SqlFailure::Contested("of a large transaction, some rows".into()));
+        }
+        attempt.lock().await?;
+        for place in 0..parts.count() {
+            let part = parts.load(place, setup, attempt.target).await?;
+            attempt.write(&part).await?;
+        }
+        attempt.look_for_children().await?;
+
+        let clients_wrote = attempt.pass().await?;
+        if shared.definitions_version() != version {
+            return Err(SqlFailure::Locked("a definition changed meanwhile".into()));
+        }
+        if clients_wrote {
+            attempt.look_again()?;
+        }
+        attempt.settle(parts.sources()).await?;
+        attempt.look_for_children().await?;
+        let also = self.catching_up.as_ref().map(|catch_up| catch_up.statement(origin, reach.sequence));
+        let written = attempt.commit(also).await?;
+        let tally = attempt.tally;
+        let mut overlay = attempt.overlay;
+        let mut index = shared.index.lock();
+        let committed = match self.catching_up {
+            // Rows of other tables are in the index already.
+            Some(_) => overlay.commit_also(&mut index),
+            None => overlay.commit(&mut index),
+        };
+        drop(index);
+        committed.map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        let gone: Vec<String> = earlier.into_iter().filter(|id| !written.contains(id)).collect();
+        if !gone.is_empty() {
+            self.setup.journal.withdraw(&gone).map_err(SqlFailure::Halt)?;
+        }
+        Ok(tally)
+    }
+}

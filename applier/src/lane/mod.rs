@@ -1,0 +1,330 @@
+//! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
+
+mod apply;
+mod turn;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use transaction::{Context, RegionName, Sequence, Suspended};
+
+use crate::definitions::Definitions;
+use crate::effect::{Carries, DdlPolicy};
+use crate::feed::{BatchLimits, Feed, Reach};
+use crate::journal::Journal;
+use crate::logs::Logs;
+use crate::policies::Policies;
+use crate::progress::{OriginProgress, State};
+use crate::session::SqlFailure;
+use crate::shared::Shared;
+use crate::suspension::CatchUp;
+use crate::tables::{Applied, Suspension};
+use crate::target::{Connector, Target};
+use crate::wish::Wishes;
+
+/// What a lane needs.
+pub struct LaneSetup {
+    /// This region.
+    pub region: RegionName,
+    /// The other regions, whose logs it applies.
+    pub origins: Vec<RegionName>,
+    /// Token of this process; see [`crate::tables::take_ownership`].
+    pub owner: u64,
+    /// What it shares with the extractor.
+    pub shared: Arc<Shared>,
+    /// The region's logs.
+    pub logs: Arc<dyn Logs>,
+    /// Which tables are carried.
+    pub carries: Carries,
+    /// What to do with DDL.
+    pub ddl: DdlPolicy,
+    /// Which rule decides conflicts of which table.
+    pub policies: Policies,
+    /// Origins whose conflicts with this region are reported and not decided.
+    pub detect_only: BTreeSet<RegionName>,
+    /// Where conflicts are written down.
+    pub journal: Arc<dyn Journal>,
+    /// Bounds of a batch.
+    pub limits: BatchLimits,
+    /// How far ahead of this region's clock a stamp may be, microseconds.
+    pub skew_us_max: u64,
+    /// Woken when a log has new durable records, or a pause ends.
+    pub wake: Arc<Notify>,
+    /// The wall clock, microseconds since 1970.
+    pub now_us: fn() -> u64,
+    /// Becomes true when the lane is to stop.
+    pub shutdown: watch::Receiver<bool>,
+    /// Where suspended tables are shown.
+    pub suspensions: watch::Sender<Vec<Suspension>>,
+    /// What people wish.
+    pub wishes: Arc<Wishes>,
+    /// Where each origin's state is reported.
+    pub progress: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
+}
+
+/// Bounds of the wait before another try.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Applies the logs of all other origins to one MySQL, over one connection.
+pub struct Lane<C: Connector> {
+    pub(crate) setup: LaneSetup,
+    connector: C,
+    pub(crate) session: Option<C::Target>,
+    feeds: BTreeMap<RegionName, Feed>,
+    applied: Context,
+    definitions: Definitions,
+    /// Tables that are not applied for now.
+    pub(crate) suspended: Arc<Suspended>,
+    /// All carried tables but those.
+    pub(crate) carries: Carries,
+    /// The table that is being caught up with.
+    pub(crate) catching_up: Option<CatchUp>,
+    /// The transaction that is being applied is passed over: its rows stay as they are.
+    pub(crate) skipping: bool,
+    /// Of origins that were halted by a batch, the last transaction of it: up to there each goes alone, so that a halt names one.
+    alone: BTreeMap<RegionName, Sequence>,
+}
+
+/// Why an origin stops.
+pub(crate) enum Stop {
+    /// MySQL is away: all origins wait.
+    Away(String),
+    /// A person must act for this origin.
+    Halt(String),
+    /// Another process took over.
+    Fenced,
+    /// The process is shutting down.
+    Shutdown,
+    /// Something else is to be done first; the feeds begin again at the markers.
+    Again,
+}
+
+impl<C: Connector> Lane<C> {
+    /// A lane that has not connected yet.
+    pub fn new(setup: LaneSetup, connector: C) -> Self {
+        let carries = setup.carries.clone();
+        Self {
+            setup,
+            connector,
+            suspended: Arc::default(),
+            carries,
+            catching_up: None,
+            skipping: false,
+            alone: BTreeMap::new(),
+            session: None,
+            feeds: BTreeMap::new(),
+            applied: Context::new(),
+            definitions: Definitions::default(),
+        }
+    }
+
+    /// Runs until shutdown. Returns an error only if another process has taken over.
+    pub async fn run(mut self) -> Result<(), SqlFailure> {
+        let mut delay = RETRY_FIRST;
+        while !*self.setup.shutdown.borrow() {
+            if self.session.is_none() {
+                match self.open().await {
+                    Ok(()) => delay = RETRY_FIRST,
+                    Err(SqlFailure::Fenced) => return self.fenced(),
+                    Err(failure) => {
+                        self.report_all(&State::Waiting { reason: failure.to_string() });
+                        tracing::warn!("applier: {failure}");
+                        self.pause(delay).await;
+                        delay = (delay * 2).min(RETRY_MAX);
+                        continue;
+                    }
+                }
+            }
+            let wake = self.setup.wake.clone();
+            let notified = wake.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            let mut worked = match self.grant_wishes().await {
+                Ok(granted) => granted,
+                Err(Stop::Fenced) => return self.fenced(),
+                Err(Stop::Away(reason) | Stop::Halt(reason)) => {
+                    tracing::warn!("applier: {reason}");
+                    self.session = None;
+                    false
+                }
+                Err(Stop::Again) => {
+                    self.session = None;
+                    true
+                }
+                Err(Stop::Shutdown) => true,
+            };
+            if self.session.is_none() {
+                self.pause(RETRY_FIRST).await;
+                continue;
+            }
+            for origin in self.setup.origins.clone() {
+                match self.advance(origin).await {
+                    Ok(progressed) => worked |= progressed,
+                    Err(Stop::Away(reason)) => {
+                        tracing::warn!("applier: {reason}");
+                        self.report_all(&State::Waiting { reason });
+                        self.session = None;
+                        break;
+                    }
+                    Err(Stop::Halt(reason)) => {
+                        tracing::error!("origin {origin} is halted: {reason}");
+                        self.report(origin, State::Halted { reason });
+                        self.update(origin, |progress| progress.retry = false);
+                        self.rollback().await;
+                    }
+                    Err(Stop::Fenced) => return self.fenced(),
+                    Err(Stop::Shutdown) => break,
+                    Err(Stop::Again) => {
+                        self.session = None;
+                        worked = true;
+                        break;
+                    }
+                }
+            }
+            if self.session.is_none() {
+                self.pause(delay).await;
+                delay = (delay * 2).min(RETRY_MAX);
+            } else if !worked {
+                let mut shutdown = self.setup.shutdown.clone();
+                tokio::select! {
+                    () = &mut notified => {}
+                    _ = shutdown.changed() => {}
+                    // A stamp ahead of the clock and a halted origin's remedy make no sound.
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fenced(&self) -> Result<(), SqlFailure> {
+        self.report_all(&State::Halted { reason: SqlFailure::Fenced.to_string() });
+        Err(SqlFailure::Fenced)
+    }
+
+    async fn pause(&self, delay: Duration) {
+        let mut shutdown = self.setup.shutdown.clone();
+        tokio::select! {
+            _ = shutdown.changed() => {}
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+
+    async fn rollback(&mut self) {
+        if let Some(session) = &mut self.session
+            && session.rollback().await.is_err()
+        {
+            self.session = None;
+        }
+    }
+
+    /// A connection of ours alone, and the markers as they are once no transaction of an earlier one is in doubt.
+    async fn connect(&self) -> Result<(C::Target, Vec<Applied>), SqlFailure> {
+        let mut target = self.connector.connect().await?;
+        let markers = target.take_ownership(self.setup.owner).await?;
+        Ok((target, markers))
+    }
+
+    /// Connects, takes ownership, and sets every feed to where the markers are.
+    async fn open(&mut self) -> Result<(), SqlFailure> {
+        let (session, markers) = self.connect().await?;
+        for origin in &self.setup.origins {
+            let Some(marker) = markers.iter().find(|marker| marker.origin == *origin) else { continue };
+            let known = self.feeds.get(origin).map(|feed| feed.reach().clone());
+            if known.as_ref().is_none_or(|reach| reach.sequence != marker.sequence) {
+                let reach = Reach {
+                    record: marker.record,
+                    sequence: marker.sequence,
+                    hlc: marker.hlc,
+                    claim: known.map(|reach| reach.claim).unwrap_or_default(),
+                    commit_us: 0,
+                };
+                let feed = Feed::new(self.setup.logs.as_ref(), *origin, reach).map_err(SqlFailure::Halt)?;
+                self.feeds.insert(*origin, feed);
+            }
+            self.applied.raise(*origin, marker.sequence);
+            self.update(*origin, |progress| {
+                progress.has_marker = true;
+                progress.applied_sequence = marker.sequence;
+                progress.applied_record = progress.applied_record.max(marker.record);
+            });
+        }
+        self.definitions.clear();
+        self.catching_up = None;
+        self.session = Some(session);
+        // Without knowing them, nothing may be applied.
+        let read = self.read_suspensions().await;
+        if read.is_err() {
+            self.session = None;
+        }
+        read
+    }
+
+    pub(crate) async fn learn(&mut self, needs: Vec<transaction::key::Need>) -> Result<(), SqlFailure> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        session.weigh(&self.setup.shared, needs).await
+    }
+
+    pub(crate) fn stop(&self, failure: SqlFailure) -> Stop {
+        match failure {
+            SqlFailure::Away(reason) => Stop::Away(reason),
+            SqlFailure::Fenced => Stop::Fenced,
+            SqlFailure::Locked(reason)
+            | SqlFailure::Surprise(reason)
+            | SqlFailure::Clash(reason)
+            | SqlFailure::Check(reason)
+            | SqlFailure::Contested(reason)
+            | SqlFailure::Table { reason, .. }
+            | SqlFailure::Halt(reason) => Stop::Halt(reason),
+        }
+    }
+
+    /// How far an origin is applied, as its feed has it.
+    pub(crate) fn reach(&self, origin: RegionName) -> Option<Reach> {
+        self.feeds.get(&origin).map(|feed| feed.reach().clone())
+    }
+
+    /// What is applied here.
+    pub(crate) fn applied(&self) -> &Context {
+        &self.applied
+    }
+
+    /// An origin goes on with this feed.
+    pub(crate) fn restart(&mut self, feed: Feed) {
+        self.feeds.insert(feed.origin(), feed);
+    }
+
+    /// A halted origin is tried again.
+    pub(crate) fn go_on(&self, origin: RegionName) {
+        self.update(origin, |progress| progress.retry = true);
+    }
+
+    fn update(&self, origin: RegionName, change: impl FnOnce(&mut OriginProgress)) {
+        if let Some(sender) = self.setup.progress.get(&origin) {
+            sender.send_modify(change);
+        }
+    }
+
+    fn report(&self, origin: RegionName, state: State) {
+        if let Some(sender) = self.setup.progress.get(&origin) {
+            sender.send_if_modified(|progress| {
+                let changed = progress.state != state;
+                progress.state = state;
+                changed
+            });
+        }
+    }
+
+    fn report_all(&self, state: &State) {
+        for origin in &self.setup.origins {
+            if let Some(sender) = self.setup.progress.get(origin)
+                && !matches!(sender.borrow().state, State::Halted { .. })
+            {
+                self.report(*origin, state.clone());
+            }
+        }
+    }
+}

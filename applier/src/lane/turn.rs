@@ -1,0 +1,175 @@
+//! An origin's turn: what it offers next, and how far that gets it.
+
+use tokio::sync::watch;
+use transaction::binlog::Tables;
+use transaction::{RegionName, Sequence};
+
+use super::{Lane, Stop};
+use crate::attempt::Tally;
+use crate::effect::Rules;
+use crate::feed::{Batch, FeedError, Gate, Large, Next, Reach};
+use crate::parts::{Chain, Parts};
+use crate::progress::State;
+use crate::session::SqlFailure;
+use crate::target::{Connector, Target};
+
+impl<C: Connector> Lane<C> {
+    /// Applies the next batch of one origin. Returns whether there was something.
+    pub(super) async fn advance(&mut self, origin: RegionName) -> Result<bool, Stop> {
+        let (paused, halted) = match self.setup.progress.get(&origin).map(watch::Sender::borrow) {
+            Some(progress) => {
+                (progress.paused, matches!(progress.state, State::Halted { .. }) && !progress.retry)
+            }
+            None => (false, false),
+        };
+        if halted {
+            return Ok(false);
+        }
+        if paused {
+            self.report(origin, State::Paused);
+            return Ok(false);
+        }
+        if !self.feeds.contains_key(&origin) {
+            self.report(
+                origin,
+                State::Waiting { reason: "its marker: tables are not compared or seeded yet".into() },
+            );
+            // The marker may have been set meanwhile.
+            return match self.marker_appeared(origin).await {
+                Ok(appeared) => Ok(appeared),
+                Err(failure) => Err(self.stop(failure)),
+            };
+        }
+        match self.next(origin).await? {
+            Next::Drained => {
+                self.report(origin, State::Running);
+                Ok(false)
+            }
+            Next::WaitsFor { origin: other, sequence } => {
+                self.report(origin, State::Waiting { reason: format!("transaction {sequence} of {other}") });
+                Ok(false)
+            }
+            Next::AheadOfClock { ahead_us } => {
+                let reason = format!(
+                    "its next stamp is {:.3} s ahead of this region's clock; set the clocks right (clock_skew_max)",
+                    ahead_us as f64 / 1e6
+                );
+                self.report(origin, State::Waiting { reason });
+                Ok(false)
+            }
+            Next::Batch(batch) => {
+                self.apply_batch(origin, &batch).await?;
+                Ok(true)
+            }
+            Next::Large(large) => {
+                self.apply_large(origin, &large).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn marker_appeared(&mut self, origin: RegionName) -> Result<bool, SqlFailure> {
+        let Some(session) = &mut self.session else { return Ok(false) };
+        let markers = session.markers().await?;
+        if markers.iter().any(|marker| marker.origin == origin) {
+            self.session = None;
+            self.open().await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// What the origin offers; asks the server for text weights on the way.
+    async fn next(&mut self, origin: RegionName) -> Result<Next, Stop> {
+        loop {
+            let gate = Gate {
+                region: self.setup.region,
+                applied: &self.applied,
+                now_us: (self.setup.now_us)(),
+                skew_us_max: self.setup.skew_us_max,
+                until: Sequence(u64::MAX),
+            };
+            let Some(feed) = self.feeds.get_mut(&origin) else { return Ok(Next::Drained) };
+            let mut limits = self.setup.limits;
+            if self.alone.get(&origin).is_some_and(|last| feed.reach().sequence < *last) {
+                limits.transactions_max = 1;
+            }
+            let result = {
+                let weights = self.setup.shared.weights.read();
+                let rules = Rules { carries: &self.carries, weights: &weights, ddl: self.setup.ddl };
+                feed.next(limits, &gate, &rules)
+            };
+            match result {
+                Ok(next) => return Ok(next),
+                Err(FeedError::Halt(reason)) => return Err(Stop::Halt(reason)),
+                Err(FeedError::Needs(needs)) => {
+                    self.learn(needs).await.map_err(|failure| self.stop(failure))?
+                }
+            }
+        }
+    }
+
+    async fn apply_batch(&mut self, origin: RegionName, batch: &Batch) -> Result<(), Stop> {
+        if batch.part.is_empty() {
+            // Positions only: nothing to write, but what the origin claims holds from here on.
+            return self.done(origin, &batch.reach, 0, Tally::default(), None);
+        }
+        let parts = Parts::One(&batch.part);
+        let tally = self.apply(origin, &parts, &batch.reach).await?;
+        self.done(
+            origin,
+            &batch.reach,
+            batch.part.transactions.len() as u64,
+            tally,
+            Some(batch.reach.commit_us),
+        )
+    }
+
+    async fn apply_large(&mut self, origin: RegionName, large: &Large) -> Result<(), Stop> {
+        tracing::info!(
+            "applying transaction {} of {origin} in {} chunks",
+            large.transaction.sequence,
+            large.chunks + 1
+        );
+        let parts = Parts::Chain(Chain {
+            origin,
+            large,
+            carries: self.carries.clone(),
+            starts: parking_lot::Mutex::new(vec![(Tables::default(), 0)]),
+        });
+        let tally = self.apply(origin, &parts, &large.reach).await?;
+        self.done(origin, &large.reach, 1, tally, Some(large.reach.commit_us))
+    }
+
+    /// The origin is applied up to `reach`: what it claims holds now.
+    pub(crate) fn done(
+        &mut self,
+        origin: RegionName,
+        reach: &Reach,
+        transactions: u64,
+        tally: Tally,
+        commit_us: Option<u64>,
+    ) -> Result<(), Stop> {
+        self.applied.raise(origin, reach.sequence);
+        // What is held back here may yet meet what others have seen.
+        if self.suspended.is_empty() {
+            let mut index = self.setup.shared.index.lock();
+            index.observe(origin, &reach.claim, reach.sequence).map_err(|e| Stop::Halt(e.to_string()))?;
+        }
+        let now_us = (self.setup.now_us)();
+        self.update(origin, |progress| {
+            progress.state = State::Running;
+            progress.retry = false;
+            progress.applied_sequence = reach.sequence;
+            progress.applied_record = reach.record;
+            progress.transactions += transactions;
+            progress.row_changes += tally.row_changes;
+            progress.conflicts += tally.conflicts;
+            progress.conflicts_won += tally.won;
+            if let Some(commit_us) = commit_us {
+                progress.lag(now_us.saturating_sub(commit_us), transactions);
+            }
+        });
+        Ok(())
+    }
+}
