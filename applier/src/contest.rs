@@ -17,6 +17,13 @@ pub(crate) struct OwnWrite {
     pub(crate) after: Option<Image>,
 }
 
+impl OwnWrite {
+    /// See [`Effect::is_decision`]; what clients do to a row, servers log only if it changes the row.
+    pub(crate) fn is_decision(&self) -> bool {
+        self.before.is_some() && self.before == self.after
+    }
+}
+
 /// One row whose history a write of the batch may be concurrent with.
 #[derive(Debug)]
 pub(crate) struct Contest {

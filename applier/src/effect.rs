@@ -30,6 +30,13 @@ pub struct Effect {
     after: Option<Range<usize>>,
 }
 
+impl Effect {
+    /// Whether it is a repair that says what the row is and not what it was: a person's decision where the history left it open.
+    pub(crate) fn is_decision(&self, part: &Part) -> bool {
+        part.repair(self).is_some() && part.before(self).is_some() && part.before(self) == part.after(self)
+    }
+}
+
 /// A source transaction, or a record of repairs, without its rows.
 #[derive(Debug, Clone)]
 pub struct SourceTransaction {

@@ -58,17 +58,9 @@ impl<T: Target> Attempt<'_, T> {
         sources: &[SourceTransaction],
     ) -> Result<Option<Desired>, SqlFailure> {
         let Some(stand_in) = contest.stand_in().cloned() else { return Ok(None) };
-        let mut rule = (self.setup.policies)(&contest.table.schema, &contest.table.table);
-        rule.detect_only |= self.setup.detect_only.contains(&self.origin);
+        let rule = self.rule_of(contest);
         let policy: &dyn Policy = rule.policy.as_ref();
-
-        let mut images = Gathered::of(&contest.writes);
-        let mut needed = images_needed(policy, story);
-        needed.extend(existing.map(|existing| images_needed(policy, existing)).unwrap_or_default());
-        for id in needed {
-            self.gather(&mut images, id, contest.key).await?;
-        }
-
+        let mut images = self.images_of(contest, story, existing, policy).await?;
         let decision = self.decision(contest, story, &rule, &mut images).await?;
         self.report(contest, story, &decision, &rule, &mut images, sources).await?;
         if decision.winner == Winner::Halted {
@@ -91,6 +83,30 @@ impl<T: Target> Attempt<'_, T> {
             forced: decision.forced,
             outsider: false,
         }))
+    }
+
+    /// How conflicts of the row are decided, or whether they are only reported.
+    fn rule_of(&self, contest: &Contest) -> TablePolicy {
+        let mut rule = (self.setup.policies)(&contest.table.schema, &contest.table.table);
+        rule.detect_only |= self.setup.detect_only.contains(&self.origin);
+        rule
+    }
+
+    /// The images that it takes to fold the row's history, and what is here of it.
+    async fn images_of(
+        &mut self,
+        contest: &Contest,
+        story: &Story,
+        existing: Option<&Story>,
+        policy: &dyn Policy,
+    ) -> Result<Gathered, SqlFailure> {
+        let mut images = Gathered::of(&contest.writes);
+        let mut needed = images_needed(policy, story);
+        needed.extend(existing.map(|existing| images_needed(policy, existing)).unwrap_or_default());
+        for id in needed {
+            self.gather(&mut images, id, contest.key).await?;
+        }
+        Ok(images)
     }
 
     /// What the row's history makes of it.
@@ -193,7 +209,13 @@ impl<T: Target> Attempt<'_, T> {
             false => None,
         };
         let row = row.map(|bytes| Image { table: stand_in.table.clone(), bytes });
-        let mut images = Gathered::of(&contest.writes);
+        let rule = self.rule_of(contest);
+        let mut images = self.images_of(contest, story, None, rule.policy.as_ref()).await?;
+        // What every region has, or will have, before it hears of the repair.
+        let decision = self.decision(contest, story, &rule, &mut images).await?;
+        let forced = decision.winner == Winner::Halted;
+        let folded = if forced { row.clone() } else { decision.folded };
+        let repaired = forced || folded != row;
         let newest = |from_batch| {
             let chapter = story.writes.iter().rev().find(|chapter| chapter.from_batch == from_batch);
             chapter.map(|chapter| chapter.write)
@@ -204,8 +226,8 @@ impl<T: Target> Attempt<'_, T> {
                 Some(existing) => (existing, self.known(&mut images, &existing, contest.key, sources).await?),
                 // No unstable write tells of the row: it stands for itself.
                 None => {
-                    let id =
-                        WriteId { hlc: Hlc(0), origin: self.setup.region, sequence: Sequence(0), index: 0 };
+                    let (origin, sequence) = (self.setup.region, Sequence(0));
+                    let id = WriteId { hlc: Hlc(0), origin, sequence, index: 0 };
                     let known = Known { before: row.clone(), after: row.clone(), ..Known::default() };
                     (Write { id, live: row.is_some(), repair: None }, known)
                 }
@@ -221,7 +243,7 @@ impl<T: Target> Attempt<'_, T> {
                 existing: (&existing, &known_existing),
                 winner: Winner::Existing,
                 result: row.as_ref(),
-                repairs: 1,
+                repairs: u32::from(repaired),
                 detect_only: false,
             };
             self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
@@ -234,12 +256,12 @@ impl<T: Target> Attempt<'_, T> {
             timestamp: contest.timestamp,
             stand_in,
             here: row.clone().map_or(Here::Absent, Here::Known),
-            wanted: row.clone(),
-            folded: row,
+            wanted: row,
+            folded,
             newest: story.newest().copied(),
             after: story.newest().and_then(Write::place_after),
             merged: false,
-            forced: true,
+            forced,
             outsider: false,
         }))
     }
@@ -258,7 +280,9 @@ impl<T: Target> Attempt<'_, T> {
             return Ok(Here::Absent);
         }
         let known = match existing.filter(|_| conflict) {
-            None => contest.writes.first().and_then(|own| own.before.clone()),
+            None => {
+                contest.writes.first().filter(|own| !own.is_decision()).and_then(|own| own.before.clone())
+            }
             Some(existing) => match verdict(policy, existing, images).map_err(SqlFailure::Halt)? {
                 Verdict::As(place) => self.image_of(images, existing, place, contest.key).await?,
                 Verdict::Merged { image, fallback } => {

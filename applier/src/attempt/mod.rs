@@ -159,9 +159,16 @@ impl<'a, T: Target> Attempt<'a, T> {
                 }
             }
         }
+        // Where nothing changes, nothing would be logged: whether it does shows under the lock.
+        let decided = part.effects.iter().filter(|effect| effect.is_decision(part));
+        let decided: HashSet<KeyHash> = decided.map(|effect| effect.key).collect();
         for effect in &part.effects {
             let known = foreseen.contains(&effect.key);
-            if known || self.lessons.all || self.lessons.contested.contains(&effect.key) {
+            if known
+                || decided.contains(&effect.key)
+                || self.lessons.all
+                || self.lessons.contested.contains(&effect.key)
+            {
                 let foreseen = known && !self.lessons.raced.contains(&effect.key);
                 self.contests.add(part, effect, part.write_id(effect, self.origin), foreseen);
             }

@@ -230,31 +230,47 @@ impl Shape<'_> {
         })
     }
 
-    /// The members of `enum('a','b')`, quotes doubled inside.
+    /// The members of `enum('a','b')`. The server doubles quotes inside, and escapes what a line cannot hold (seen on 9.7.4).
     fn members(&self) -> Vec<Vec<u8>> {
+        let mut members: Vec<Vec<u8>> = Vec::new();
         if !matches!(self.data_type, "enum" | "set") {
-            return Vec::new();
+            return members;
         }
-        let inner = self.column_type.split_once('(').map_or("", |(_, rest)| rest);
-        let mut members = Vec::new();
-        let mut rest = inner;
-        while let Some(start) = rest.find('\'') {
-            let mut member = String::new();
-            let mut tail = &rest[start + 1..];
-            while let Some(end) = tail.find('\'') {
-                member.push_str(&tail[..end]);
-                tail = &tail[end + 1..];
-                match tail.strip_prefix('\'') {
-                    Some(more) => {
-                        member.push('\'');
-                        tail = more;
-                    }
-                    None => break,
-                }
+        let mut text = self.column_type.bytes().peekable();
+        let mut open: Option<Vec<u8>> = None;
+        while let Some(byte) = text.next() {
+            match (&mut open, byte) {
+                (None, b'\'') => open = Some(Vec::new()),
+                (None, _) => {}
+                (Some(member), b'\'') if text.next_if_eq(&b'\'').is_some() => member.push(b'\''),
+                (Some(_), b'\'') => members.extend(open.take()),
+                (Some(member), b'\\') => member.push(match text.next() {
+                    Some(b'0') => 0,
+                    Some(b'n') => b'\n',
+                    Some(b'r') => b'\r',
+                    Some(other) => other,
+                    None => b'\\',
+                }),
+                (Some(member), other) => member.push(other),
             }
-            members.push(member.into_bytes());
-            rest = tail;
         }
         members
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_read_past_quotes_commas_and_escapes() {
+        let members = |column_type| {
+            let (octets, precision, scale, fraction) = (None, None, None, None);
+            Shape { data_type: "enum", column_type, octets, precision, scale, fraction }.members()
+        };
+        assert_eq!(members("enum('a','b')"), [b"a", b"b"]);
+        assert_eq!(members("enum('it''s','','),(','é')"), ["it's", "", "),(", "é"].map(str::as_bytes));
+        let escaped = r"enum('back\\slash','new\nline\0','\\''')";
+        assert_eq!(members(escaped), ["back\\slash", "new\nline\0", "\\'"].map(str::as_bytes));
     }
 }
