@@ -56,12 +56,24 @@ pub enum ExtractError {
         /// The start of the statement.
         statement: String,
     },
-    /// XA.
-    #[error(
-        "XA transaction {gtid} at binlog {place}: XA transactions are not carried by this version; \
-         use plain transactions, and re-seed this region"
-    )]
+    /// A group of an XA transaction that cannot be.
+    #[error("XA transaction {gtid} at binlog {place}: {what}; re-seed this region, and please report this")]
     Xa {
+        /// What is wrong with it.
+        what: &'static str,
+        /// The transaction.
+        gtid: String,
+        /// Where.
+        place: Place,
+    },
+    /// An XA COMMIT whose XA PREPARE was not read.
+    #[error(
+        "XA COMMIT {xid} in transaction {gtid} at binlog {place}: it was prepared before Concord began to read here, so its rows \
+         are not known. Re-seed this region, and finish XA transactions before a region starts for the first time"
+    )]
+    XaUnknown {
+        /// Its XID.
+        xid: String,
         /// The transaction.
         gtid: String,
         /// Where.

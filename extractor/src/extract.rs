@@ -7,8 +7,9 @@ use transaction::record::{Body, Lineage, PositionBody};
 use transaction::{Context, Gtid, GtidSet, RecordNumber, RegionName, RepairPlace, Sequence};
 
 use crate::error::{ExtractError, Place};
-use crate::group::{Group, GroupKind, Reading};
+use crate::group::{Group, GroupKind, Reading, Xa};
 use crate::stamp::{Stamp, Stamper};
+use crate::xa::{Pending, Spool};
 
 mod commit;
 
@@ -36,6 +37,8 @@ pub trait Sink {
     /// each, without checksums; `places` says for each, in order, where it stands in the fold order. To be in the history
     /// index before [`Sink::passed`] as well.
     fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String>;
+    /// A place for events of an XA transaction that is too large for memory and not committed yet.
+    fn spool(&mut self) -> Result<Box<dyn Spool>, String>;
     /// The transaction whose events came last will come again from its beginning: the connection broke.
     fn forget(&mut self);
     /// One encoded record; numbers are dense. Not yet durable when this returns.
@@ -83,6 +86,8 @@ pub struct Extractor<S> {
     sink: S,
     tables: Tables,
     group: Option<Group>,
+    /// XA transactions that are prepared.
+    prepared: Pending,
     place: Place,
     position_due: bool,
     transactions_since_position: u32,
@@ -99,6 +104,7 @@ impl<S: Sink> Extractor<S> {
             sink,
             tables: Tables::default(),
             group: None,
+            prepared: Pending::default(),
             place: Place::default(),
             position_due: true,
             transactions_since_position: 0,
@@ -132,6 +138,7 @@ impl<S: Sink> Extractor<S> {
     /// Chunks of it that are in the log already are abandoned there: its new chain begins with index 0 again.
     pub fn reconnect(&mut self) {
         self.tables = Tables::default();
+        self.prepared.clear();
         self.sink.forget();
         if let Some(before) = self.group.take().and_then(|group| group.before) {
             self.resume.stamper = before;
@@ -262,9 +269,23 @@ impl<S: Sink> Extractor<S> {
         if !matches!(group.kind, GroupKind::Applied | GroupKind::Skipped) {
             group.events.extend_from_slice(raw);
             if group.kind == GroupKind::Local && group.events.len() > self.limits.chunk_len && !group.ended {
-                self.flush_chunk(group)?;
+                match group.xa {
+                    Some(_) => self.spool(group)?,
+                    None => self.flush_chunk(group)?,
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Whether and when what is read of it takes effect is not known: it is put aside.
+    fn spool(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        let spool = match &mut group.spool {
+            Some(spool) => spool,
+            none => none.insert(self.sink.spool().map_err(ExtractError::Sink)?),
+        };
+        spool.push(&group.events).map_err(ExtractError::Sink)?;
+        group.events.clear();
         Ok(())
     }
 
@@ -308,7 +329,10 @@ impl<S: Sink> Extractor<S> {
             self.group = Some(group);
             return Err(error);
         }
-        self.resume.executed.insert(group.gtid);
+        // What is prepared must come again after a restart.
+        if !matches!(group.xa, Some(Xa::Prepared(_))) {
+            self.resume.executed.insert(group.gtid);
+        }
         self.position_due = true;
         self.transactions_since_position += 1;
         self.report();

@@ -10,6 +10,7 @@ use crate::marker::{self, Marker};
 use crate::repair::{self, Repairs};
 use crate::stamp::{Stamp, Stamper};
 use crate::suspension::{self, Suspensions};
+use crate::xa::Spool;
 
 /// A transaction group that is being read.
 pub(crate) struct Group {
@@ -34,6 +35,23 @@ pub(crate) struct Group {
     pub(crate) before: Option<Stamper>,
     pub(crate) chunks: u32,
     pub(crate) ended: bool,
+    /// What XA has to do with it.
+    pub(crate) xa: Option<Xa>,
+    /// Its first events, if it may be prepared and is large.
+    pub(crate) spool: Option<Box<dyn Spool>>,
+}
+
+/// A group's part in an XA transaction; the text is its XID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Xa {
+    /// It has the rows; whether they are prepared or committed at once, its end says.
+    Begun(String),
+    /// It has the rows, which wait for another group.
+    Prepared(String),
+    /// It commits what was prepared.
+    Commit(String),
+    /// It undoes what was prepared.
+    Rollback(String),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,6 +85,8 @@ impl Group {
             before: None,
             chunks: 0,
             ended: false,
+            xa: None,
+            spool: None,
         }
     }
 
@@ -122,9 +142,7 @@ impl Reading<'_> {
                 self.classify_statement(group, event)?;
             }
             EventKind::Xid => group.ended = true,
-            EventKind::XaPrepare => {
-                return Err(ExtractError::Xa { gtid: group.gtid.to_string(), place: self.place.clone() });
-            }
+            EventKind::XaPrepare => self.classify_prepare(group, event)?,
             EventKind::RowsQuery => self.check_len(group, event, || "no one table".into())?,
             other => return Err(group.error(self.place, EventError::UnknownType(other as u8))),
         }
@@ -235,6 +253,33 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// XA PREPARE, or XA COMMIT ONE PHASE, which the same event ends: its first byte tells (source: MySQL, `XA_prepare_log_event`).
+    fn classify_prepare(&self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
+        let what = match (&group.xa, event.body.first(), group.kind) {
+            (Some(Xa::Begun(_)), _, GroupKind::Applied) => "it has a marker",
+            (Some(Xa::Begun(xid)), Some(0), _) => {
+                group.xa = Some(Xa::Prepared(xid.clone()));
+                group.ended = true;
+                return Ok(());
+            }
+            (Some(Xa::Begun(_)), Some(1), _) => {
+                group.xa = None;
+                group.ended = true;
+                return Ok(());
+            }
+            _ => "it does not begin with XA START",
+        };
+        Err(ExtractError::Xa { what, gtid: group.gtid.to_string(), place: self.place.clone() })
+    }
+
+    fn xid(&self, group: &Group, query: &QueryEvent<'_>) -> Result<String, ExtractError> {
+        query.xid().map(str::to_owned).ok_or_else(|| ExtractError::Xa {
+            what: "it names no XID",
+            gtid: group.gtid.to_string(),
+            place: self.place.clone(),
+        })
+    }
+
     fn classify_statement(&mut self, group: &mut Group, event: Event<'_>) -> Result<(), ExtractError> {
         let query = QueryEvent::decode(event.body).map_err(|source| group.error(self.place, source))?;
         let statement = || String::from_utf8_lossy(query.statement).chars().take(120).collect::<String>();
@@ -262,8 +307,18 @@ impl Reading<'_> {
                 group.kind = GroupKind::Skipped;
                 group.ended = true;
             }
-            Statement::Xa => {
-                return Err(ExtractError::Xa { gtid: group.gtid.to_string(), place: self.place.clone() });
+            Statement::XaStart => {
+                group.begun = true;
+                group.xa = Some(Xa::Begun(self.xid(group, &query)?));
+            }
+            Statement::XaEnd => {}
+            Statement::XaCommit => {
+                group.xa = Some(Xa::Commit(self.xid(group, &query)?));
+                group.ended = true;
+            }
+            Statement::XaRollback => {
+                group.xa = Some(Xa::Rollback(self.xid(group, &query)?));
+                group.ended = true;
             }
             Statement::StatementDml => {
                 return Err(ExtractError::StatementDml {

@@ -25,10 +25,12 @@ mod repair;
 pub mod replica;
 mod stamp;
 mod suspension;
+mod xa;
 
 pub use error::{ExtractError, Place};
 pub use extract::{Extractor, Limits, Progress, Resume, Sink};
 pub use stamp::{Stamp, Stamper};
+pub use xa::Spool;
 
 /// Schema of Concord's own tables in every region's MySQL.
 pub const OWN_SCHEMA: &str = marker::SCHEMA;

@@ -34,13 +34,6 @@ fn statement_dml_halts() {
 }
 
 #[test]
-fn xa_halts_before_anything_of_it_is_recorded() {
-    let (error, given) = halt(fresh(), include_bytes!("../../transaction/tests/events/xa.bin"));
-    assert!(matches!(error, ExtractError::Xa { .. }), "{error}");
-    assert!(given.records.is_empty());
-}
-
-#[test]
 fn a_transaction_without_gtid_halts() {
     let (error, _) = halt(fresh(), &event(34, 1, &[0; 60]));
     assert!(matches!(error, ExtractError::Anonymous { .. }), "{error}");

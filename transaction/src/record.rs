@@ -35,7 +35,7 @@ pub enum RecordKind {
     Incarnation = 4,
     /// A write that Concord made to settle a unique-key or foreign-key conflict.
     Repair = 5,
-    /// The rows of an XA PREPARE; they count from the `Transaction` record of its XA COMMIT.
+    /// Kept for the rows of an XA PREPARE. Not written: what is prepared stays in the binlog until it commits.
     Prepare = 6,
 }
 

@@ -5,19 +5,66 @@ use transaction::record::{Body, Record, TransactionBody};
 
 use super::{Extractor, Sink};
 use crate::error::ExtractError;
-use crate::group::{Group, GroupKind};
+use crate::group::{Group, GroupKind, Xa};
 use crate::stamp::Stamp;
 
 impl<S: Sink> Extractor<S> {
     pub(super) fn finish(&mut self, group: &mut Group) -> Result<(), ExtractError> {
         self.check_tag(group)?;
+        match group.xa.clone() {
+            Some(Xa::Prepared(xid)) => return self.prepare(group, xid),
+            Some(Xa::Commit(xid)) => self.recall(group, xid)?,
+            Some(Xa::Rollback(xid)) => {
+                // What was rolled back without being known was prepared before the log began, and is nothing.
+                if let Some(prepared) = self.prepared.take(&xid) {
+                    self.resume.executed.insert(prepared.gtid);
+                }
+                return Ok(());
+            }
+            Some(Xa::Begun(_)) | None => {}
+        }
         if group.kind == GroupKind::Applied {
             self.commit_applied(group)
         } else if group.own_rows {
+            self.flush_spool(group)?;
             self.commit_local(group)
         } else {
             Ok(())
         }
+    }
+
+    /// The rows are known, and wait.
+    fn prepare(&mut self, group: &mut Group, xid: String) -> Result<(), ExtractError> {
+        if group.own_rows && self.prepared.is_full(group.events.len()) {
+            self.spool(group)?;
+        }
+        self.prepared.put(xid, group);
+        Ok(())
+    }
+
+    /// Puts the rows that were prepared into the group that commits them.
+    fn recall(&mut self, group: &mut Group, xid: String) -> Result<(), ExtractError> {
+        let Some(prepared) = self.prepared.take(&xid) else {
+            let (gtid, place) = (group.gtid.to_string(), self.place.clone());
+            return Err(ExtractError::XaUnknown { xid, gtid, place });
+        };
+        self.resume.executed.insert(prepared.gtid);
+        (group.events, group.spool) = (prepared.events, prepared.spool);
+        (group.checksums, group.own_rows) = (prepared.checksums, prepared.own_rows);
+        group.kind = GroupKind::Local;
+        Ok(())
+    }
+
+    /// Writes what was put aside of a group that commits.
+    fn flush_spool(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        let Some(mut spool) = group.spool.take() else { return Ok(()) };
+        let tail = std::mem::take(&mut group.events);
+        while let Some(events) = spool.next().map_err(ExtractError::Sink)? {
+            group.events = events;
+            self.flush_chunk(group)?;
+        }
+        group.events = tail;
+        Ok(())
     }
 
     fn commit_applied(&mut self, group: &mut Group) -> Result<(), ExtractError> {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use extractor::{ExtractError, Extractor, Place, Progress, Resume, Sink, Stamp, Stamper};
+use extractor::{ExtractError, Extractor, Place, Progress, Resume, Sink, Spool, Stamp, Stamper};
 use transaction::binlog::{Event, EventKind, GtidEvent};
 use transaction::record::{Body, Lineage, Record, TransactionBody};
 use transaction::{
@@ -24,6 +24,8 @@ pub struct Given {
     /// Number, places and events of the repairs.
     pub repairs: Vec<(u64, Vec<RepairPlace>, Vec<u8>)>,
     pub forgets: usize,
+    /// How often a place for a large XA transaction was asked for.
+    pub spools: usize,
     /// Offset, last transaction, last record.
     pub passed: Vec<(u64, u64, u64)>,
     /// The next append fails.
@@ -49,6 +51,11 @@ impl Sink for Recorder {
         Ok(())
     }
 
+    fn spool(&mut self) -> Result<Box<dyn Spool>, String> {
+        self.0.borrow_mut().spools += 1;
+        Ok(Box::new(Parts::default()))
+    }
+
     fn forget(&mut self) {
         self.0.borrow_mut().forgets += 1;
     }
@@ -66,6 +73,21 @@ impl Sink for Recorder {
         let Progress { place, stamper, last_record } = progress;
         let passed = (place.offset, stamper.last_sequence.0, last_record.0);
         self.0.borrow_mut().passed.push(passed);
+    }
+}
+
+/// Parts of a large XA transaction.
+#[derive(Debug, Default)]
+struct Parts(VecDeque<Vec<u8>>);
+
+impl Spool for Parts {
+    fn push(&mut self, events: &[u8]) -> Result<(), String> {
+        self.0.push_back(events.to_vec());
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.pop_front())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The extractor's thread: connects, reads, stamps, stores, and tells the index.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use applier::effect::Carries;
 use applier::{Connect, Passed, Shared};
 use extractor::replica::{Interrupt, Remedy, ReplicaConnection, ReplicaError, ReplicaOptions};
-use extractor::{Extractor, Place, Progress, Resume, Sink, Stamp};
+use extractor::{Extractor, Place, Progress, Resume, Sink, Spool, Stamp};
 use log_store::Log;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -18,6 +19,7 @@ use transaction::{GtidSet, RegionName, RepairPlace, Suspended};
 
 use super::board::{Board, ExtractorState};
 use super::clock::now_us;
+use super::spool::SpoolFile;
 use super::writes::{Stamps, Writes};
 
 /// What the thread needs.
@@ -30,6 +32,8 @@ pub(crate) struct Extraction {
     pub(crate) resume: Resume,
     /// The region's own log.
     pub(crate) log: Arc<Log>,
+    /// Where large XA transactions wait for their end.
+    pub(crate) dir: PathBuf,
     /// Which tables are carried.
     pub(crate) carries: Carries,
     /// Where it reports.
@@ -74,7 +78,7 @@ impl Extraction {
 
     fn run(self, interrupt: &Mutex<Option<Interrupt>>) {
         let _report = PanicReport(self.board.clone());
-        let Self { options, connect, resume, log, carries, board, mut shutdown, runtime } = self;
+        let Self { options, connect, resume, log, dir, carries, board, mut shutdown, runtime } = self;
         let region = resume.region;
         let syncer = match Syncer::start(log.clone()) {
             Ok(syncer) => syncer,
@@ -83,6 +87,7 @@ impl Extraction {
         let sink = RegionSink {
             region,
             log,
+            dir,
             dirty: syncer.sender.clone(),
             shared: board.shared.clone(),
             connect,
@@ -254,6 +259,7 @@ impl Syncer {
 struct RegionSink {
     region: RegionName,
     log: Arc<Log>,
+    dir: PathBuf,
     dirty: SyncSender<()>,
     shared: Arc<Shared>,
     connect: Connect,
@@ -379,6 +385,10 @@ impl Sink for RegionSink {
     fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
         self.collect(stamp, events, false)?;
         self.insert(stamp, places)
+    }
+
+    fn spool(&mut self) -> Result<Box<dyn Spool>, String> {
+        Ok(Box::new(SpoolFile::create(&self.dir)?))
     }
 
     fn forget(&mut self) {

@@ -20,6 +20,7 @@ mod rows;
 pub(crate) mod seeding;
 mod snapshot;
 mod spill;
+mod spool;
 pub(crate) mod tables;
 mod writes;
 
@@ -381,6 +382,7 @@ impl Region {
             connect: self.connect.clone(),
             resume,
             log: self.board.logs.own().log.clone(),
+            dir: self.config.region.data_dir.clone(),
             carries: self.carries.clone(),
             board: self.board.clone(),
             shutdown: self.shutdown.clone(),

@@ -62,6 +62,10 @@ impl Sink for RegionSink {
         self.insert(stamp, places)
     }
 
+    fn spool(&mut self) -> Result<Box<dyn extractor::Spool>, String> {
+        Err("the simulated servers know no XA".to_owned())
+    }
+
     fn forget(&mut self) {
         self.writes = Writes::default();
     }

@@ -32,6 +32,12 @@ impl<'a> QueryEvent<'a> {
     pub fn classify(&self) -> Statement {
         classify(self.statement)
     }
+
+    /// Of an XA statement, the XID as the server writes it: `X'61',X'',1`.
+    pub fn xid(&self) -> Option<&'a str> {
+        let text = std::str::from_utf8(self.statement).ok()?;
+        text.splitn(3, ' ').nth(2)
+    }
 }
 
 /// What a statement in the binlog means for replication.
@@ -47,8 +53,14 @@ pub enum Statement {
     Savepoint,
     /// Rows written as text: cannot be carried exactly.
     StatementDml,
-    /// XA START, END, PREPARE, COMMIT, ROLLBACK.
-    Xa,
+    /// XA START: begins a transaction that an [`EventKind::XaPrepare`](super::EventKind::XaPrepare) ends.
+    XaStart,
+    /// XA END: its rows are complete.
+    XaEnd,
+    /// XA COMMIT of a prepared transaction, in a group of its own.
+    XaCommit,
+    /// XA ROLLBACK of a prepared transaction, in a group of its own.
+    XaRollback,
     /// Users, roles and grants: not replicated unless asked for.
     Account,
     /// ANALYZE, OPTIMIZE, REPAIR, FLUSH …: each region does its own.
@@ -62,7 +74,10 @@ pub enum Statement {
 impl Statement {
     /// Whether it only begins, ends or divides a transaction.
     pub fn is_control(self) -> bool {
-        matches!(self, Self::Begin | Self::Commit | Self::Rollback | Self::Savepoint)
+        matches!(
+            self,
+            Self::Begin | Self::Commit | Self::Rollback | Self::Savepoint | Self::XaStart | Self::XaEnd
+        )
     }
 }
 
@@ -74,7 +89,10 @@ fn classify(statement: &[u8]) -> Statement {
         ["COMMIT", ..] => Statement::Commit,
         ["ROLLBACK", "TO", ..] | ["SAVEPOINT", ..] | ["RELEASE", ..] => Statement::Savepoint,
         ["ROLLBACK", ..] => Statement::Rollback,
-        ["XA", ..] => Statement::Xa,
+        ["XA", "START" | "BEGIN"] => Statement::XaStart,
+        ["XA", "END"] => Statement::XaEnd,
+        ["XA", "COMMIT"] => Statement::XaCommit,
+        ["XA", "ROLLBACK"] => Statement::XaRollback,
         ["INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "CALL" | "WITH", ..] => {
             Statement::StatementDml
         }
@@ -146,7 +164,11 @@ mod tests {
             ("TRUNCATE t", Statement::Ddl),
             ("OPTIMIZE TABLE t", Statement::Maintenance),
             ("DROP /*!40005 TEMPORARY */ TABLE t", Statement::Maintenance),
-            ("XA START X'61',X'',1", Statement::Xa),
+            ("XA START X'61',X'',1", Statement::XaStart),
+            ("XA END X'61',X'',1", Statement::XaEnd),
+            ("XA COMMIT X'61',X'',1", Statement::XaCommit),
+            ("XA ROLLBACK X'61',X'',1", Statement::XaRollback),
+            ("XA FORGET X'61',X'',1", Statement::Unknown),
             ("", Statement::Unknown),
             ("/* open", Statement::Unknown),
         ] {

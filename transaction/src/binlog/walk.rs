@@ -60,7 +60,11 @@ pub fn for_each_item<E: From<EventError>>(
                     visit(Item::Statement(query))?;
                 }
             }
-            EventKind::Gtid | EventKind::GtidTagged | EventKind::Xid | EventKind::RowsQuery => {}
+            EventKind::Gtid
+            | EventKind::GtidTagged
+            | EventKind::Xid
+            | EventKind::XaPrepare
+            | EventKind::RowsQuery => {}
             other => return Err(EventError::UnknownType(other as u8).into()),
         }
         Ok(())

@@ -1,0 +1,72 @@
+//! XA transactions in two phases: prepared in one group, finished in another, any time later.
+//!
+//! What is prepared counts for nothing until its XA COMMIT comes: that takes number, stamp and context, and the record has the
+//! rows of the prepare. Until then the rows are held here, and the GTID of the prepare is left out of the executed set of position
+//! records: so after a restart, or on a new connection, the server sends that group again before what follows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use transaction::Gtid;
+
+use crate::group::Group;
+
+/// Beyond so many bytes of all prepared transactions in memory, rows go to a [`Spool`].
+const MEMORY_MAX: usize = 8 << 20;
+
+/// Holds events beyond what fits in memory. They need not outlive the process.
+pub trait Spool {
+    /// Adds a part: whole events.
+    fn push(&mut self, events: &[u8]) -> Result<(), String>;
+
+    /// The parts in order, one a call; `None` after the last.
+    fn next(&mut self) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// A prepared transaction.
+pub(crate) struct Prepared {
+    pub(crate) gtid: Gtid,
+    pub(crate) checksums: bool,
+    /// Whether it changes anything that is to be carried.
+    pub(crate) own_rows: bool,
+    pub(crate) spool: Option<Box<dyn Spool>>,
+    /// What comes after the parts of the spool.
+    pub(crate) events: Vec<u8>,
+}
+
+/// What is prepared and not finished, by XID.
+#[derive(Default)]
+pub(crate) struct Pending(BTreeMap<String, Prepared>);
+
+impl Pending {
+    /// Takes a group in that XA PREPARE has ended. A group of the same XID that is here already is the same one, sent again.
+    pub(crate) fn put(&mut self, xid: String, group: &mut Group) {
+        let prepared = Prepared {
+            gtid: group.gtid,
+            checksums: group.checksums,
+            own_rows: group.own_rows,
+            spool: group.spool.take(),
+            events: std::mem::take(&mut group.events),
+        };
+        self.0.insert(xid, prepared);
+    }
+
+    pub(crate) fn take(&mut self, xid: &str) -> Option<Prepared> {
+        self.0.remove(xid)
+    }
+
+    /// Whether so many bytes more are too many to be held in memory.
+    pub(crate) fn is_full(&self, more: usize) -> bool {
+        self.0.values().map(|prepared| prepared.events.len()).sum::<usize>() + more > MEMORY_MAX
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
