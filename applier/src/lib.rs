@@ -23,6 +23,7 @@ mod contest;
 pub mod definitions;
 pub mod effect;
 pub mod feed;
+mod fit;
 mod found;
 pub mod journal;
 mod lane;

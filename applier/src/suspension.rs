@@ -162,6 +162,8 @@ impl<C: Connector> Lane<C> {
         let together = self.suspended.iter().filter(|known| known.applied == applied);
         let together: Vec<TableName> =
             together.map(|known| (known.schema.clone(), known.table.clone())).collect();
+        // It may have been changed without a trace in the binlog.
+        self.definitions.clear();
         let carried = self.setup.carries.clone();
         let Some(target) = &mut self.session else { return Err(Stop::Away("not connected".into())) };
         let asked = match target.relations().await {

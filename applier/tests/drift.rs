@@ -20,7 +20,7 @@ fn equal(map: &TableMap) -> Definition {
         columns: map.columns.clone(),
         primary_key: map.primary_key.iter().map(|(at, _)| map.columns[*at].name.clone()).collect(),
         engine: "InnoDB".into(),
-        virtual_columns: Vec::new(),
+        ..Definition::default()
     }
 }
 

@@ -204,6 +204,12 @@ impl<T: Target> Attempt<'_, T> {
         sources: &[SourceTransaction],
     ) -> Result<Option<Desired>, SqlFailure> {
         let Some(stand_in) = contest.stand_in().cloned() else { return Ok(None) };
+        if self.is_fitted(&stand_in.table).await? {
+            return Err(SqlFailure::Halt(format!(
+                "table {} differs between the regions, so a row of it cannot be left as it is: skip with --suspend",
+                stand_in.table.full_name()
+            )));
+        }
         let row = match contest.present {
             true => self.target.row(&stand_in.table, &stand_in.bytes).await?,
             false => None,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conflict::{Batch as Overlay, Image, Write};
-use transaction::binlog::{TableMap, row_values};
+use transaction::binlog::{RowsKind, TableMap, row_values};
 use transaction::{Context, KeyHash, RegionName, Sequence, WriteId};
 
 use crate::contest::Contests;
@@ -228,7 +228,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             if self.contests.contains(effect.key) {
                 continue;
             }
-            self.push_effect(part, effect)?;
+            self.push_effect(part, effect).await?;
             if self.text.len() >= TEXT_LEN {
                 self.flush().await?;
             }
@@ -236,7 +236,7 @@ impl<'a, T: Target> Attempt<'a, T> {
         self.flush().await
     }
 
-    fn push_effect(&mut self, part: &Part, effect: &Effect) -> Result<(), SqlFailure> {
+    async fn push_effect(&mut self, part: &Part, effect: &Effect) -> Result<(), SqlFailure> {
         let (before, after) = (part.before(effect), part.after(effect));
         let mut flags = effect.flags;
         if let Some(before) = before
@@ -246,9 +246,38 @@ impl<'a, T: Target> Attempt<'a, T> {
             self.leaving.push(Image { table: effect.table.clone(), bytes: before.to_vec() });
         }
         let Some(kind) = rows_kind(before.is_some(), after.is_some()) else { return Ok(()) };
-        let images: Vec<&[u8]> = before.into_iter().chain(after).collect();
-        self.text.push(&effect.table, kind, flags, effect.timestamp, &images);
+        let images: [Option<&[u8]>; 2] = [before, after];
+        self.push(&effect.table, kind, flags, effect.timestamp, images).await
+    }
+
+    /// Adds a row change to what is sent next, in the layout that the table has here.
+    async fn push(
+        &mut self,
+        table: &Arc<TableMap>,
+        kind: RowsKind,
+        flags: u16,
+        timestamp: u32,
+        images: [Option<&[u8]>; 2],
+    ) -> Result<(), SqlFailure> {
+        let images = images.into_iter().flatten();
+        match self.definitions.fit(self.target, &self.setup.shared, table).await? {
+            None => {
+                let images: Vec<&[u8]> = images.collect();
+                self.text.push(table, kind, flags, timestamp, &images);
+            }
+            Some(fit) => {
+                let fitted: Result<Vec<Vec<u8>>, _> = images.map(|image| fit.image(table, image)).collect();
+                let fitted = fitted.map_err(|drift| drift.failure(table))?;
+                let images: Vec<&[u8]> = fitted.iter().map(Vec::as_slice).collect();
+                self.text.push(&fit.table, kind, flags, timestamp, &images);
+            }
+        }
         Ok(())
+    }
+
+    /// Whether rows of this layout are built anew for the table here.
+    async fn is_fitted(&mut self, table: &Arc<TableMap>) -> Result<bool, SqlFailure> {
+        Ok(self.definitions.fit(self.target, &self.setup.shared, table).await?.is_some())
     }
 
     /// Sends what was collected; the first text of the attempt begins the transaction and changes the marker.

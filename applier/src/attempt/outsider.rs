@@ -71,12 +71,11 @@ impl<T: Target> Attempt<'_, T> {
         })
     }
 
-    /// A row as the server has it, if it can tell: the text of a JSON value does not say all of it, and the layout of a table that no
-    /// event was read of is not enough to write an event about it.
+    /// A row as the server has it, if it can tell: the text of a JSON value does not say all of it.
     async fn row(&mut self, image: &Image) -> Result<Option<Image>, SqlFailure> {
         let table = &image.table;
         let is_json = |column: &Column| matches!(column.kind, ColumnType::Json(_));
-        if table.body_after_id.is_empty() || table.columns.iter().any(is_json) {
+        if table.columns.iter().any(is_json) || self.is_fitted(table).await? {
             return Ok(None);
         }
         let row = self.target.row(table, &image.bytes).await?;

@@ -21,11 +21,12 @@ impl<T: Target> Attempt<'_, T> {
                 Change::Nothing => {}
                 Change::Out => {
                     let flags = self.flags_of(row, &row.stand_in.bytes, None)?;
-                    self.push_out(row, flags);
+                    self.push_out(row, flags).await?;
                 }
                 // In between, no one may take the row for gone.
                 Change::OutAndIn(wanted) => {
-                    self.push_out(row, row.flags | NO_FOREIGN_KEY_CHECKS);
+                    self.must_be_whole(row, wanted).await?;
+                    self.push_out(row, row.flags | NO_FOREIGN_KEY_CHECKS).await?;
                     later.push((row, wanted, false));
                 }
                 Change::In(wanted) => later.push((row, wanted, false)),
@@ -44,11 +45,12 @@ impl<T: Target> Attempt<'_, T> {
                     _ => wanted,
                 };
                 let flags = self.flags_of(row, &before.bytes, Some(&wanted.bytes))?;
-                let images: [&[u8]; 2] = [&before.bytes, &wanted.bytes];
-                self.text.push(&wanted.table, RowsKind::Update, flags, row.timestamp, &images);
+                let images = [Some(before.bytes.as_slice()), Some(wanted.bytes.as_slice())];
+                self.push(&wanted.table, RowsKind::Update, flags, row.timestamp, images).await?;
             } else {
                 let flags = row.flags | if self.lessons.constraints { NO_FOREIGN_KEY_CHECKS } else { 0 };
-                self.text.push(&wanted.table, RowsKind::Write, flags, row.timestamp, &[&wanted.bytes]);
+                let images = [Some(wanted.bytes.as_slice()), None];
+                self.push(&wanted.table, RowsKind::Write, flags, row.timestamp, images).await?;
             }
             if row.merged {
                 let key = row.key;
@@ -87,9 +89,22 @@ impl<T: Target> Attempt<'_, T> {
         }
     }
 
-    fn push_out(&mut self, row: &Desired, flags: u16) {
-        let image = row.stand_in.bytes.as_slice();
-        self.text.push(&row.stand_in.table, RowsKind::Delete, flags, row.timestamp, &[image]);
+    async fn push_out(&mut self, row: &Desired, flags: u16) -> Result<(), SqlFailure> {
+        let images = [Some(row.stand_in.bytes.as_slice()), None];
+        self.push(&row.stand_in.table, RowsKind::Delete, flags, row.timestamp, images).await
+    }
+
+    /// A row that goes and comes again must come with all that it had: not with the defaults of columns that only this region has.
+    async fn must_be_whole(&mut self, row: &Desired, wanted: &Image) -> Result<(), SqlFailure> {
+        if !self.is_fitted(&wanted.table).await? {
+            return Ok(());
+        }
+        let (schema, table) = (row.table.schema.clone(), row.table.table.clone());
+        let reason = format!(
+            "table {schema}.{table} differs between the regions, and a row of it cannot be settled until the definitions are equal; then \
+             `concord resume --table {schema}.{table}`"
+        );
+        Err(SqlFailure::Table { schema, table, reason })
     }
 
     /// Flags for a change of a row. The server is kept from acting on rows that refer to it: those are looked for.

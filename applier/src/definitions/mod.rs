@@ -1,7 +1,7 @@
 //! The target's tables, held against the table maps of incoming rows.
 //!
 //! Row events are matched by position: a column that is not where the origin has it would take its neighbour's value
-//! without an error. So names, types and order must be equal before any row passes.
+//! without an error. So a row passes as it is only if names, types and order are equal; else it is built anew ([`Fit`]).
 
 mod read;
 mod weights;
@@ -13,13 +13,14 @@ pub use read::{read, read_all};
 use transaction::binlog::{Column, TableMap, full_bitmap};
 pub use weights::{ask_weights, learn, read_weights, weight_question};
 
+use crate::fit::Fit;
 use crate::relations::Relations;
 use crate::session::SqlFailure;
 use crate::shared::Shared;
 use crate::target::Target;
 
 /// A table as `information_schema` describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Definition {
     /// Columns in order.
     pub columns: Vec<Column>,
@@ -29,11 +30,15 @@ pub struct Definition {
     pub engine: String,
     /// Places of the virtual generated columns, which row images may lack.
     pub virtual_columns: Vec<usize>,
+    /// Places of the columns that get the same value in every region if a row comes without them: by a constant default, or NULL.
+    pub filled: Vec<usize>,
 }
 
 /// How the target's table differs from the origin's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("table {table} differs between the regions: {difference}; make the definitions equal, then resume")]
+#[error(
+    "table {table} differs between the regions: {difference}; make the definitions equal, then `concord resume --table {table}`"
+)]
 pub struct Drift {
     /// Schema and table.
     pub table: String,
@@ -54,11 +59,7 @@ impl Definition {
                     there.name
                 ));
             }
-            let same = here.kind == there.kind
-                && here.unsigned == there.unsigned
-                && here.collation == there.collation
-                && here.members == there.members;
-            if !same {
+            if !same_type(here, there) {
                 return drift(format!(
                     "column `{}` is {} here and {} at the origin",
                     here.name,
@@ -83,35 +84,55 @@ impl Definition {
                 map.columns.len()
             ));
         }
-        let key: Vec<&str> = map.primary_key.iter().map(|(at, _)| map.columns[*at].name.as_str()).collect();
-        if self.primary_key != key {
-            return drift(format!(
-                "primary key is ({}) here and ({}) at the origin",
-                self.primary_key.join(", "),
-                key.join(", ")
-            ));
-        }
-        Ok(())
+        self.compare_key(map)
     }
+
+    /// Whether rows are told apart by the same values.
+    pub(crate) fn compare_key(&self, map: &TableMap) -> Result<(), Drift> {
+        let key: Vec<&str> = map.primary_key.iter().map(|(at, _)| map.columns[*at].name.as_str()).collect();
+        let types_differ = |(at, _): &&(usize, u32)| {
+            let there = &map.columns[*at];
+            self.place(&there.name).is_none_or(|at| !same_type(&self.columns[at], there))
+        };
+        let difference = if self.primary_key != key {
+            let here = self.primary_key.join(", ");
+            format!("primary key is ({here}) here and ({}) at the origin", key.join(", "))
+        } else if let Some((at, _)) = map.primary_key.iter().find(types_differ) {
+            let there = &map.columns[*at];
+            format!("column `{}` of the primary key is {} at the origin", there.name, describe(there))
+        } else {
+            return Ok(());
+        };
+        Err(Drift { table: map.full_name(), difference })
+    }
+
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Whether a row may come without a column.
+    pub(crate) fn fills(&self, place: usize) -> bool {
+        self.filled.contains(&place) || self.virtual_columns.contains(&place)
+    }
+}
+
+fn same_type(one: &Column, other: &Column) -> bool {
+    one.kind == other.kind
+        && one.unsigned == other.unsigned
+        && one.collation == other.collation
+        && one.members == other.members
 }
 
 impl Definition {
     /// Columns and primary key as a table map has them.
     fn layout(&self, schema: &str, table: &str) -> TableMap {
-        let place = |name: &String| self.columns.iter().position(|column| column.name == *name);
-        TableMap {
-            table_id: 0,
-            schema: schema.to_owned(),
-            table: table.to_owned(),
-            columns: self.columns.clone(),
-            primary_key: self.primary_key.iter().filter_map(place).map(|place| (place, 0)).collect(),
-            present: full_bitmap(self.columns.len()),
-            body_after_id: Vec::new(),
-        }
+        let key = self.primary_key.iter().filter_map(|name| self.place(name));
+        let primary_key = key.map(|place| (place, 0)).collect();
+        TableMap::of(schema, table, self.columns.clone(), primary_key, full_bitmap(self.columns.len()))
     }
 }
 
-fn describe(column: &Column) -> String {
+pub(crate) fn describe(column: &Column) -> String {
     let sign = if column.unsigned { " unsigned" } else { "" };
     let members = match column.members.len() {
         0 => String::new(),
@@ -132,8 +153,8 @@ fn describe(column: &Column) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Definitions {
     version: u64,
-    equal: HashMap<(String, String), Arc<TableMap>>,
-    last: Option<Arc<TableMap>>,
+    fits: HashMap<(String, String), Vec<Known>>,
+    last: Option<Known>,
     relations: Option<Arc<Relations>>,
     layouts: HashMap<(String, String), Option<Arc<TableMap>>>,
 }
@@ -149,7 +170,7 @@ impl Definitions {
         self.relations.clone().unwrap_or_default()
     }
 
-    /// The layout of a table here, without what is only needed to send rows; `None` if it does not exist.
+    /// The layout of a table here; `None` if it does not exist.
     pub(crate) async fn layout(
         &mut self,
         target: &mut impl Target,
@@ -180,36 +201,66 @@ impl Definitions {
         Ok(())
     }
 
-    /// Makes sure that rows under `map` fit the target's table.
-    pub(crate) async fn check(
+    /// How rows under `map` come into the target's table.
+    pub(crate) async fn fit(
         &mut self,
         target: &mut impl Target,
         shared: &Shared,
         map: &Arc<TableMap>,
-    ) -> Result<(), SqlFailure> {
-        if self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, map)) {
-            return Ok(());
+    ) -> Result<Fitting, SqlFailure> {
+        if let Some((_, fitting)) = self.last.as_ref().filter(|(last, _)| Arc::ptr_eq(last, map)) {
+            return Ok(fitting.clone());
         }
-        let name = (map.schema.clone(), map.table.clone());
-        if self
-            .equal
-            .get(&name)
-            .is_none_or(|known| (&known.body_after_id, &known.present) != (&map.body_after_id, &map.present))
-        {
-            let definition = {
+        let known = self.fits.entry((map.schema.clone(), map.table.clone())).or_default();
+        let same = |(known, _): &&Known| {
+            (&known.body_after_id, &known.present) == (&map.body_after_id, &map.present)
+        };
+        let fitting = match known.iter().find(same) {
+            Some((_, fitting)) => fitting.clone(),
+            None => {
                 let weights = shared.weights.read().clone();
-                target.definition(&weights, &map.schema, &map.table).await?
-            };
-            let Some(definition) = definition else {
-                return Err(SqlFailure::Halt(format!(
-                    "table {} does not exist in this region; create it as it is at the origin, then resume",
-                    map.full_name()
-                )));
-            };
-            definition.compare(map).map_err(|drift| SqlFailure::Halt(drift.to_string()))?;
-            self.equal.insert(name, map.clone());
+                let definition = target.definition(&weights, &map.schema, &map.table).await?;
+                let fitting = fitting_of(definition, map)?;
+                // Layouts of one table follow each other; no more than a few are in the logs at once.
+                known.truncate(LAYOUTS_KEPT - 1);
+                known.insert(0, (map.clone(), fitting.clone()));
+                fitting
+            }
+        };
+        self.last = Some((map.clone(), fitting.clone()));
+        Ok(fitting)
+    }
+}
+
+/// How many layouts of one table are known at once.
+const LAYOUTS_KEPT: usize = 8;
+
+/// A layout whose rows were held against the table here.
+type Known = (Arc<TableMap>, Fitting);
+
+/// `None`: rows pass as they are.
+pub(crate) type Fitting = Option<Arc<Fit>>;
+
+fn fitting_of(definition: Option<Definition>, map: &TableMap) -> Result<Fitting, SqlFailure> {
+    let Some(definition) = definition else {
+        let reason = format!(
+            "table {} does not exist in this region; create it as it is at the origin, then `concord resume --table {0}`",
+            map.full_name()
+        );
+        let (schema, table) = (map.schema.clone(), map.table.clone());
+        return Err(SqlFailure::Table { schema, table, reason });
+    };
+    match definition.compare(map) {
+        Ok(()) => Ok(None),
+        Err(_) => {
+            Fit::new(&definition, map).map(|fit| Some(Arc::new(fit))).map_err(|drift| drift.failure(map))
         }
-        self.last = Some(map.clone());
-        Ok(())
+    }
+}
+
+impl Drift {
+    /// It holds that table back, and no other.
+    pub(crate) fn failure(self, map: &TableMap) -> SqlFailure {
+        SqlFailure::Table { schema: map.schema.clone(), table: map.table.clone(), reason: self.to_string() }
     }
 }

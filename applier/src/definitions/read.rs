@@ -49,17 +49,14 @@ async fn read_where(
     for row in &tables {
         let name = (text(row, 0).unwrap_or_default(), text(row, 1).unwrap_or_default());
         let engine = text(row, 2).unwrap_or_default();
-        all.insert(
-            name,
-            Definition { columns: Vec::new(), primary_key: Vec::new(), engine, virtual_columns: Vec::new() },
-        );
+        all.insert(name, Definition { engine, ..Definition::default() });
     }
     let columns: Vec<Row> = conn
         .exec(
             format!(
                 "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME,
                         CAST(CHARACTER_OCTET_LENGTH AS CHAR), CAST(NUMERIC_PRECISION AS CHAR), CAST(NUMERIC_SCALE AS CHAR),
-                        CAST(DATETIME_PRECISION AS CHAR), EXTRA
+                        CAST(DATETIME_PRECISION AS CHAR), EXTRA, COLUMN_DEFAULT IS NOT NULL
                  FROM information_schema.COLUMNS WHERE {condition} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
             ),
             parameters.clone(),
@@ -79,8 +76,17 @@ async fn read_where(
             fraction: number(10),
         };
         let column = text(row, 2).unwrap_or_default();
-        if text(row, 11).is_some_and(|extra| extra.contains("VIRTUAL GENERATED")) {
-            definition.virtual_columns.push(definition.columns.len());
+        let (extra, nullable) = (text(row, 11).unwrap_or_default(), text(row, 5).as_deref() == Some("YES"));
+        let has_default = row.get::<Option<bool>, _>(12).flatten() == Some(true);
+        let place = definition.columns.len();
+        if extra.contains("VIRTUAL GENERATED") {
+            definition.virtual_columns.push(place);
+        }
+        // An expression, a counter or a clock gives each region another value.
+        let same_everywhere =
+            !["GENERATED", "auto_increment", "on update"].iter().any(|word| extra.contains(word));
+        if same_everywhere && (nullable || has_default) {
+            definition.filled.push(place);
         }
         let kind = shape.kind().ok_or_else(|| {
             Error::Other(
@@ -104,7 +110,7 @@ async fn read_where(
         definition.columns.push(Column {
             name: column,
             kind,
-            nullable: text(row, 5).as_deref() == Some("YES"),
+            nullable,
             // YEAR is unsigned in a table map, though its type does not say so (seen on 9.7.4).
             unsigned: column_type.contains("unsigned") || kind == ColumnType::Year,
             collation: collation.unwrap_or(if bytes { 63 } else { 0 }),

@@ -227,7 +227,7 @@ impl<C: Connector> Lane<C> {
         for place in 0..parts.count() {
             let part = parts.load(place, setup, attempt.target).await?;
             for effect in &part.effects {
-                attempt.definitions.check(attempt.target, &shared, &effect.table).await?;
+                attempt.definitions.fit(attempt.target, &shared, &effect.table).await?;
             }
             if !BLIND {
                 attempt.look(&part)?;

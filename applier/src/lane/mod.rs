@@ -75,7 +75,7 @@ pub struct Lane<C: Connector> {
     pub(crate) session: Option<C::Target>,
     feeds: BTreeMap<RegionName, Feed>,
     applied: Context,
-    definitions: Definitions,
+    pub(crate) definitions: Definitions,
     /// Tables that are not applied for now.
     pub(crate) suspended: Arc<Suspended>,
     /// All carried tables but those.

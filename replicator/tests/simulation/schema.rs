@@ -171,7 +171,7 @@ impl Table {
             columns: self.map.columns.clone(),
             primary_key: vec!["id".to_owned()],
             engine: "InnoDB".to_owned(),
-            virtual_columns: Vec::new(),
+            ..Definition::default()
         }
     }
 }

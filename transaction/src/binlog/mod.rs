@@ -12,6 +12,7 @@ mod event;
 mod gtid_event;
 mod input;
 mod json;
+mod layout;
 mod literal;
 mod payload;
 mod query;
