@@ -116,6 +116,10 @@ impl ServerError {
             halt("source-purged-binlogs", PURGED)
         } else if says("binary log is not open") {
             halt("binlog-disabled", "start the server with log_bin")
+        } else if says("anonymous") {
+            let words = "a transaction was written without a GTID, so the server sends nothing from there on: set gtid_mode = ON and \
+                         enforce_gtid_consistency = ON, then rebuild this region with `concord seed`";
+            halt("transaction-without-gtid", words)
         } else if says("gtid_mode") {
             halt("gtid-mode-off", "set gtid_mode = ON and enforce_gtid_consistency = ON")
         } else if says("max_allowed_packet") {
@@ -175,6 +179,11 @@ mod tests {
             ),
             (1236, "Binary log is not open", Remedy::Halt("binlog-disabled")),
             (1236, "Replica has more GTIDs than the source has", Remedy::Halt("source-lost-transactions")),
+            (
+                1236,
+                "Cannot replicate anonymous transaction when AUTO_POSITION = 1, at file ./binlog.000003, position 248",
+                Remedy::Halt("transaction-without-gtid"),
+            ),
             (1236, "anything new", Remedy::Halt("source-refused-dump")),
             (9999, "anything new", Remedy::Halt("mysql-error")),
         ];
