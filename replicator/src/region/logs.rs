@@ -183,7 +183,11 @@ impl Reading {
                         bytes.extend_from_slice(raw.bytes);
                         continue;
                     }
-                    Some(raw) => Some((raw.header.number, raw.bytes.to_vec())),
+                    Some(raw) => {
+                        // No chunk, so whole by itself: a repair must not wait for the transaction after it.
+                        self.ended = self.ended.max(raw.header.number);
+                        Some((raw.header.number, raw.bytes.to_vec()))
+                    }
                     None => break,
                 };
             }
@@ -296,6 +300,7 @@ impl RecordSink for Sink {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use log_store::{Identity, Options};
+    use transaction::record::{Body, Record};
 
     use super::*;
     use crate::status::sample;
@@ -330,5 +335,29 @@ mod tests {
         logs.get(us).log.append(&records[1]).unwrap();
         logs.get(us).log.sync().unwrap();
         assert_eq!(logs.get(us).log.durable(), RecordNumber(2));
+    }
+
+    #[test]
+    fn a_repair_that_does_not_fit_into_a_batch_goes_with_the_next_one_though_nothing_follows_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let eu = RegionName::new("eu").unwrap();
+        let identity = Identity { mesh: "shop".to_owned(), region: eu };
+        let store = Store::open(dir.path(), identity, Options::default()).unwrap();
+        let logs = LogSet::open(&store, eu, [eu].into_iter(), &Arc::new(Notify::new())).unwrap();
+        let log = &logs.own().log;
+        let first = sample::transaction(1, 1, 10);
+        let bytes = sample::transaction(2, 2, 20);
+        let mut record = Record::decode(&bytes).unwrap();
+        let Body::Transaction(transaction) = record.body else { panic!("a sample of a transaction") };
+        record.body = Body::Repair { places: Vec::new(), transaction };
+        let mut repair = Vec::new();
+        record.encode(&mut repair);
+        log.append(&first).unwrap();
+        log.append(&repair).unwrap();
+        log.sync().unwrap();
+        let reader = log.read_from(RecordNumber(1)).unwrap();
+        let mut reading = Reading { reader, held: None, ended: RecordNumber(0) };
+        let mut next = || reading.next_batch(log, first.len() + 1).unwrap().map(|batch| batch.last);
+        assert_eq!([next(), next(), next()], [Some(RecordNumber(1)), Some(RecordNumber(2)), None]);
     }
 }
