@@ -187,3 +187,26 @@ async fn ready_and_healthy_say_what_they_mean() {
         region.concord.ready(BOUND).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_run_until_a_transaction_applies_that_one_and_none_after_it_and_stops() {
+    let mut mesh = pair().await;
+    mesh.region("us").unwrap().concord.stop().await.unwrap();
+    let mut eu = mesh.root("eu").await.unwrap();
+    for id in 1..=9 {
+        eu.run(format!("INSERT INTO s.t VALUES ({id}, 'x')")).await.unwrap();
+    }
+    let us = &mesh.region("us").unwrap().concord;
+    let unknown = us.command(&["run", "--until", "ap=4"]).unwrap();
+    assert!(!unknown.status.success());
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("--until names ap"));
+    // Nine transactions wait, and are one batch if nothing bounds it.
+    us.say(&["run", "--until", "eu=4"]).unwrap();
+    let mut us = mesh.root("us").await.unwrap();
+    assert_eq!(us.column("SELECT id FROM s.t ORDER BY id").await.unwrap(), ["1", "2", "3", "4"]);
+    let again = mesh.region("us").unwrap().concord.say(&["run", "--until", "eu=4"]);
+    assert!(again.is_ok(), "it is there already: {again:?}");
+    assert_eq!(us.column("SELECT id FROM s.t ORDER BY id").await.unwrap(), ["1", "2", "3", "4"]);
+    mesh.start_concords(&["us"]).await.unwrap();
+    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use transaction::RegionName;
+use transaction::{RegionName, Sequence};
 
 use crate::config::Address;
 
@@ -147,6 +147,9 @@ pub(crate) struct RunArgs {
     /// Run although this server version was never tested
     #[arg(long)]
     pub(crate) untested_server: bool,
+    /// Apply what REGION wrote up to its transaction N and no further; stop when that is reached, of each REGION that is named
+    #[arg(long, value_name = "REGION=N", value_parser = parse_until)]
+    pub(crate) until: Vec<(RegionName, Sequence)>,
 }
 
 /// `concord status`.
@@ -381,6 +384,12 @@ fn parse_peer(text: &str) -> Result<(RegionName, Address), String> {
     Ok((name.parse().map_err(|e| format!("{e}"))?, address.parse().map_err(|e| format!("{e}"))?))
 }
 
+fn parse_until(text: &str) -> Result<(RegionName, Sequence), String> {
+    let wrong = || format!("{text:?} names no transaction: write us=4711");
+    let (name, number) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((name.parse().map_err(|e| format!("{e}"))?, Sequence(number.parse().map_err(|_| wrong())?)))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -423,6 +432,7 @@ mod tests {
             "grants --user concord --host %",
             "check --json --config x.toml",
             "--config x.toml run",
+            "run --until us=4711 --until ap=3",
             "status --json",
             "pause --origin us",
             "pause --table shop.stock",
@@ -453,6 +463,8 @@ mod tests {
             "log show 5 --gtid x",
             "init --region EU",
             "init --region eu --peer us",
+            "run --until us",
+            "run --until us=last",
             "pause --origin us --table shop.stock",
             "resume --decide newest",
             "skip --sequence 7",

@@ -48,6 +48,8 @@ pub struct LaneSetup {
     pub journal: Arc<dyn Journal>,
     /// Bounds of a batch.
     pub limits: BatchLimits,
+    /// Per origin, the last transaction that is applied; without an entry, there is none.
+    pub until: BTreeMap<RegionName, Sequence>,
     /// How far ahead of this region's clock a stamp may be, microseconds.
     pub skew_us_max: u64,
     /// Woken when a log has new durable records, or a pause ends.

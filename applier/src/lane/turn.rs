@@ -87,7 +87,7 @@ impl<C: Connector> Lane<C> {
                 applied: &self.applied,
                 now_us: (self.setup.now_us)(),
                 skew_us_max: self.setup.skew_us_max,
-                until: Sequence(u64::MAX),
+                until: self.setup.until.get(&origin).copied().unwrap_or(Sequence(u64::MAX)),
             };
             let Some(feed) = self.feeds.get_mut(&origin) else { return Ok(Next::Drained) };
             let mut limits = self.setup.limits;

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use super::{CommandError, Outcome, check};
 use crate::cli::RunArgs;
 use crate::config::Config;
-use crate::region::Region;
+use crate::region::{Region, Until};
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT, or until all that `--until` names is applied.
 pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
     start_logging();
     keep_files_private();
@@ -19,16 +19,27 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
     let name = config.region.name;
     let refused = |e: &dyn std::fmt::Display| CommandError::Refused(e.to_string());
 
+    let until: Until = args.until.iter().copied().collect();
+    if let Some(origin) = until.keys().find(|origin| config.peers().all(|(name, _)| name != **origin)) {
+        let peers: Vec<_> = config.peers().map(|(name, _)| name.to_string()).collect();
+        return Err(CommandError::Refused(format!(
+            "--until names {origin}, whose transactions {name} does not apply; it applies: {}",
+            peers.join(", ")
+        )));
+    }
     let mut region = Region::open(config.clone(), shutdown).await.map_err(|e| refused(&e))?;
     let running = async {
         preflight(args.untested_server, &config, check::Purpose::Run).await?;
-        region.start().await.map_err(|e| refused(&e))
+        region.start(&until).await.map_err(|e| refused(&e))
     };
     let ended = tokio::select! {
         started = running => match started {
             Ok(()) => {
                 tracing::info!("region {name} runs");
-                signals.next().await;
+                tokio::select! {
+                    () = signals.next() => {}
+                    () = region.reached(&until) => tracing::info!("region {name} has applied all that --until names"),
+                }
                 Ok(())
             }
             Err(error) => Err(error),

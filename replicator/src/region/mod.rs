@@ -73,6 +73,9 @@ impl From<log_store::Error> for RegionError {
     }
 }
 
+/// Per origin, the last transaction that is applied.
+pub(crate) type Until = BTreeMap<RegionName, Sequence>;
+
 /// Everything of a region that is there before its server is asked anything.
 pub(crate) struct Region {
     pub(crate) config: Arc<Config>,
@@ -220,7 +223,7 @@ impl Region {
     }
 
     /// Waits for the server and brings every part up. Returns early, without an error, if the shutdown comes first.
-    pub(crate) async fn start(&mut self) -> Result<(), RegionError> {
+    pub(crate) async fn start(&mut self, until: &Until) -> Result<(), RegionError> {
         self.start_pulls();
         let mut conn = self.claim_server().await?;
         self.ready.store(true, std::sync::atomic::Ordering::Release);
@@ -234,7 +237,7 @@ impl Region {
         let applied: Vec<_> = markers.iter().map(|marker| (marker.origin, marker.sequence)).collect();
         self.board.conflicts.settle(&applied)?;
         self.start_extraction(resume)?;
-        self.start_lane()?;
+        self.start_lane(until)?;
         for target in &self.targets {
             if markers.iter().all(|marker| marker.origin != target.region) {
                 self.tasks.spawn(introduction::meet(
@@ -394,7 +397,19 @@ impl Region {
         Ok(())
     }
 
-    fn start_lane(&mut self) -> Result<(), RegionError> {
+    /// Waits until each of these origins is applied up to its transaction; for ever if there are none.
+    pub(crate) async fn reached(&self, until: &Until) {
+        if until.is_empty() {
+            return std::future::pending().await;
+        }
+        for (origin, last) in until {
+            let Some(sender) = self.board.origins.get(origin) else { continue };
+            // A sender that is gone means that the region stops.
+            let _ = sender.subscribe().wait_for(|progress| progress.applied_sequence >= *last).await;
+        }
+    }
+
+    fn start_lane(&mut self, until: &Until) -> Result<(), RegionError> {
         let apply = &self.config.region.apply;
         let config = self.config.clone();
         let setup = LaneSetup {
@@ -426,6 +441,7 @@ impl Region {
                 transactions_max: apply.batch_transactions_max as usize,
                 bytes_max: apply.batch_bytes_max.0 as usize,
             },
+            until: until.clone(),
             skew_us_max: self.config.mesh.clock_skew_max.as_micros(),
             wake: self.board.wake.clone(),
             now_us,

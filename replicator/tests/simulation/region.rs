@@ -208,6 +208,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         detect_only: BTreeSet::new(),
         journal: mesh.journals[place].clone(),
         limits: BatchLimits { transactions_max: mesh.shape.batch_max, bytes_max: 1 << 20 },
+        until: BTreeMap::new(),
         skew_us_max: 5_000_000,
         wake: wake.clone(),
         now_us: clock::reader(place),
