@@ -15,6 +15,7 @@
 
 pub mod account;
 pub mod binary;
+pub mod case;
 pub mod compare;
 pub mod concord;
 pub mod error;

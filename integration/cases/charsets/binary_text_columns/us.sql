@@ -1,0 +1,1 @@
+UPDATE t SET v = c, e = 'a' WHERE id = 1;

@@ -1,0 +1,12 @@
+INSERT INTO a VALUES ('Muße', 1), ('Ärger', 2), ('zz', 3);
+INSERT INTO b VALUES ('はは', 1), ('ハハ', 2), ('パパ', 3);
+INSERT INTO c VALUES ('中', 1), ('国', 2);
+INSERT INTO d VALUES ('Straße', 1), ('ﬁ', 2);
+INSERT INTO e VALUES ('a', 1), ('A', 2), ('é', 3);
+INSERT INTO f VALUES ('Ж', 1), ('я', 2);
+INSERT INTO g VALUES ('เก', 1), ('ขา', 2);
+INSERT INTO h VALUES ('É', 1), ('😀', 2);
+INSERT INTO i VALUES ('ch', 1), ('c h', 2), ('Č', 3);
+INSERT INTO j VALUES ('ch', 1), ('Č', 2);
+INSERT INTO l VALUES ('ß', 1), ('s', 2);
+INSERT INTO m VALUES ('功', 1), ('a', 2);

@@ -1,0 +1,12 @@
+UPDATE a SET k = 'mUSSE', v = 9 WHERE v = 1;
+UPDATE b SET v = v + 1;
+UPDATE c SET v = v + 1;
+UPDATE d SET k = 'STRASSE' WHERE v = 1;
+UPDATE e SET k = 'E' WHERE v = 3;
+UPDATE f SET k = 'ж' WHERE v = 1;
+UPDATE g SET v = v + 1;
+UPDATE h SET k = 'e' WHERE v = 1;
+UPDATE i SET k = 'CH' WHERE v = 1;
+UPDATE j SET v = v + 1;
+DELETE FROM l WHERE v = 1;
+UPDATE m SET k = 'A' WHERE v = 2;

@@ -1,0 +1,1 @@
+SELECT HEX(v) = 'D55C' FROM t WHERE id IN (2, 3);

@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50), c CHAR(10), x TEXT, e ENUM('中','国'), s SET('誠','運')) CHARACTER SET gbk;

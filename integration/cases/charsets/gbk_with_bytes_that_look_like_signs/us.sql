@@ -1,0 +1,1 @@
+UPDATE t SET x = CONCAT(v, x), e = 3 - e;

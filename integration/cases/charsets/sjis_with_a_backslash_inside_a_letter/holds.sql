@@ -1,0 +1,1 @@
+SELECT HEX(c) = '955C' FROM t WHERE id = 2;

@@ -1,0 +1,1 @@
+UPDATE t SET v = CONCAT(x, v), e = 3 - e;

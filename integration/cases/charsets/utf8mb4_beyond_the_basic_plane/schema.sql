@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50), b VARCHAR(50) COLLATE utf8mb4_bin, c VARCHAR(50) COLLATE utf8mb4_ja_0900_as_cs, d TEXT COLLATE utf8mb4_unicode_520_ci);

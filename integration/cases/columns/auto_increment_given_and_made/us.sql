@@ -1,0 +1,3 @@
+INSERT INTO t (v) VALUES (8), (9);
+INSERT INTO u (v, k) VALUES (3, 3);
+UPDATE u SET n = n + 1000 ORDER BY n DESC;

@@ -1,0 +1,3 @@
+UPDATE t SET v = 9 WHERE id = 0;
+UPDATE u SET n = 0 WHERE k = 1;
+INSERT INTO t (v) VALUES (3);

@@ -1,0 +1,1 @@
+UPDATE t SET a = a + 10, b = b + 10;

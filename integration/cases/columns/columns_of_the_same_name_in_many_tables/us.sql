@@ -1,0 +1,1 @@
+DELETE t1, t3 FROM t1 JOIN t3 USING (id);

@@ -1,0 +1,2 @@
+INSERT INTO t (id) VALUES (1), (2);
+INSERT INTO t (id, n, j) VALUES (3, DEFAULT, NULL);

@@ -1,0 +1,1 @@
+UPDATE t SET e = 12 - e, s = s ^ 15;

@@ -1,0 +1,2 @@
+UPDATE t SET d = d + INTERVAL 1 SECOND;
+UPDATE t SET id = 8 WHERE id = 7;

@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, a INT, s INT AS (a * 2) STORED, v VARCHAR(20) AS (CONCAT('<', a, '>')) VIRTUAL, b INT, w INT AS (s + b) VIRTUAL, x INT AS (s - b) STORED NOT NULL, KEY (v), UNIQUE KEY (w));

@@ -1,0 +1,2 @@
+UPDATE t SET value = 3 WHERE id = 1;
+DELETE FROM T WHERE id = 1;

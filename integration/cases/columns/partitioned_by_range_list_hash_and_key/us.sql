@@ -1,0 +1,5 @@
+UPDATE r SET d = d + INTERVAL 1 YEAR WHERE id = 2;
+UPDATE l SET id = id + 10 ORDER BY id DESC;
+DELETE FROM h PARTITION (p1);
+UPDATE k SET id = 'c' WHERE id = 'C';
+UPDATE s SET id = id + 20 WHERE id = 1;

@@ -1,0 +1,3 @@
+INSERT INTO a VALUES (1, NULL), (2, NULL);
+INSERT INTO b VALUES (1, 1), (2, 2);
+UPDATE a SET b = 3 - id;

@@ -1,0 +1,2 @@
+DELETE FROM p WHERE id = 1;
+UPDATE p SET id = 7;

@@ -1,0 +1,4 @@
+INSERT INTO p VALUES (1, 1), (2, 2);
+INSERT INTO c VALUES (1, 1), (3, 2);
+INSERT INTO g VALUES (1, 1), (2, 1), (3, 2);
+UPDATE p SET id = 10 WHERE id = 1;

@@ -1,0 +1,2 @@
+SELECT COUNT(*) = 0 FROM g;
+SELECT COUNT(*) = 1 FROM c;

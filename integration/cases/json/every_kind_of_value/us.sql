@@ -1,0 +1,1 @@
+UPDATE t SET j = JSON_ARRAY(j, j);

@@ -1,0 +1,1 @@
+INSERT INTO t VALUES (1, CONCAT(REPEAT('[', 100), REPEAT(']', 100))), (2, CONCAT(REPEAT('{"a":', 99), '1', REPEAT('}', 99)));

@@ -1,0 +1,4 @@
+UPDATE t SET k = REPEAT('E', 768), v = 9 WHERE v = 1;
+DELETE FROM t WHERE v = 3;
+UPDATE u SET v = v * 10;
+DELETE FROM u WHERE v = 30;

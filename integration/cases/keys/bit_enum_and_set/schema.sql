@@ -1,0 +1,3 @@
+CREATE TABLE b (k BIT(10) PRIMARY KEY, v INT);
+CREATE TABLE e (k ENUM('z', 'a', 'M', '') PRIMARY KEY, v INT);
+CREATE TABLE s (k SET('a', 'b', 'c') PRIMARY KEY, v INT);

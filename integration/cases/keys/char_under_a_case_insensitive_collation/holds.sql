@@ -1,0 +1,2 @@
+SELECT COUNT(*) = 1 FROM t WHERE BINARY k = 'X' AND v = 5;
+SELECT COUNT(*) = 4 FROM t;

@@ -1,0 +1,1 @@
+CREATE TABLE t (v INT, c DATE, b VARCHAR(8), a INT, PRIMARY KEY (b, a, c));

@@ -1,0 +1,1 @@
+CREATE TABLE t (a INT, b INT, c INT, d INT, e INT, f INT, g INT, h INT, i CHAR(1), j CHAR(1), k CHAR(1), l CHAR(1), m DATE, n TIME, o BIT(1), p TINYINT, v INT, PRIMARY KEY (p, o, n, m, l, k, j, i, h, g, f, e, d, c, b, a));

@@ -1,0 +1,11 @@
+SET sql_mode = '';
+UPDATE d SET v = v * 10;
+UPDATE t SET v = v * 10;
+UPDATE dt SET v = v * 10;
+UPDATE ts SET v = v * 10;
+UPDATE y SET v = v * 10;
+UPDATE d SET k = '2024-03-01' WHERE v = 40;
+DELETE FROM t WHERE v IN (20, 30);
+UPDATE dt SET k = '0000-00-00 00:00:00.001' WHERE v = 10;
+DELETE FROM ts WHERE v = 10;
+UPDATE y SET k = 2000 WHERE v = 10;

@@ -1,0 +1,2 @@
+UPDATE t SET a = a - 1 WHERE a > 0 ORDER BY a;
+DELETE FROM t WHERE a = -3;

@@ -1,0 +1,1 @@
+CREATE TABLE t (k ENUM('表', '能', 'a') CHARACTER SET sjis PRIMARY KEY, s SET('ж', 'я') CHARACTER SET cp1251, v INT, UNIQUE KEY (s));

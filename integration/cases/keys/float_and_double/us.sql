@@ -1,0 +1,4 @@
+UPDATE f SET v = v * 10;
+UPDATE d SET v = v * 10;
+UPDATE f SET k = 0.2 WHERE v = 20;
+DELETE FROM d WHERE v = 20;

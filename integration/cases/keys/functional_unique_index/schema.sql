@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(20), n INT, UNIQUE KEY ((LOWER(name))), UNIQUE KEY ((n % 100), (n DIV 1000)), KEY ((name IS NULL)));

@@ -1,0 +1,1 @@
+SELECT COUNT(*) = 3 AND COUNT(DISTINCT my_row_id) = 3 FROM t;

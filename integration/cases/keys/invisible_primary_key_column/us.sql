@@ -1,0 +1,2 @@
+UPDATE t SET b = 5 WHERE a = 2;
+DELETE FROM t WHERE a = 1 LIMIT 1;

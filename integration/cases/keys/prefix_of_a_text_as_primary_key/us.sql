@@ -1,0 +1,4 @@
+UPDATE t SET k = 'ABCDEFGHIJxyz' WHERE v = 1;
+UPDATE t SET v = v * 10;
+DELETE FROM u WHERE v = 2;
+UPDATE u SET k = CONCAT(k, X'FF');

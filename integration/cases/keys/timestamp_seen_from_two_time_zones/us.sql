@@ -1,0 +1,3 @@
+SET time_zone = '-08:00';
+UPDATE t SET v = 3 WHERE k = '2024-12-31 16:00:00';
+DELETE FROM t WHERE k = '2024-12-31 17:00:00';

@@ -1,0 +1,2 @@
+UPDATE t SET a = 1 WHERE a IS NULL;
+UPDATE t SET b = NULL;

@@ -1,0 +1,3 @@
+UPDATE t SET v = v + 1;
+DELETE FROM t WHERE v = 3;
+INSERT INTO t (v) VALUES (9);

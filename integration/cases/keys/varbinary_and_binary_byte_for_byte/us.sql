@@ -1,0 +1,5 @@
+UPDATE t SET v = v * 10;
+UPDATE t SET k = CONCAT(k, X'01') WHERE v = 20;
+DELETE FROM t WHERE k = X'0000';
+UPDATE u SET k = REVERSE(k), v = v + 10 WHERE v IN (2, 4);
+DELETE FROM u WHERE v = 3;

@@ -1,0 +1,2 @@
+SELECT LENGTH(k) = 4 FROM t WHERE v = 2;
+SELECT LENGTH(k) = 2 FROM t WHERE v = 3;

@@ -1,0 +1,2 @@
+INSERT INTO d VALUES (-0e0, 1), (1, 2);
+INSERT INTO f VALUES (-0e0, 1), (1, 2);

@@ -1,0 +1,5 @@
+UPDATE d SET v = 3 WHERE k = 0;
+UPDATE f SET v = 3 WHERE k = 0;
+UPDATE d SET k = 0e0 WHERE k = 0;
+DELETE FROM f WHERE k = 0;
+INSERT INTO f VALUES (0, 4);

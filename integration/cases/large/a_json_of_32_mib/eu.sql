@@ -1,0 +1,1 @@
+INSERT INTO t VALUES (1, JSON_OBJECT('a', REPEAT('x', 33554432), 'n', 1));

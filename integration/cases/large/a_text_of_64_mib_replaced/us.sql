@@ -1,0 +1,3 @@
+UPDATE t SET v = CONCAT('!', v);
+DELETE FROM t;
+INSERT INTO t VALUES (1, 'small');

@@ -1,0 +1,2 @@
+SET cte_max_recursion_depth = 1000000;
+INSERT INTO t WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 100000) SELECT n, CONCAT('value ', n) FROM s;

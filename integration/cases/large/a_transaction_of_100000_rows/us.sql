@@ -1,0 +1,1 @@
+UPDATE t SET v = CONCAT(v, '!') WHERE id % 2;

@@ -1,0 +1,5 @@
+SET SESSION binlog_transaction_compression = ON;
+BEGIN;
+INSERT INTO t SELECT 2, LEFT(v, 20000000) FROM t;
+DELETE FROM t WHERE id = 1;
+COMMIT;

@@ -1,0 +1,2 @@
+UPDATE t SET v = REVERSE(CONCAT(v, id));
+DELETE FROM t WHERE id % 2;

@@ -1,0 +1,1 @@
+UPDATE t SET v = CONCAT(v, 'x') WHERE id < 3;

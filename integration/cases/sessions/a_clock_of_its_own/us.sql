@@ -1,0 +1,2 @@
+SET timestamp = 86400;
+UPDATE t SET id = id + 10;

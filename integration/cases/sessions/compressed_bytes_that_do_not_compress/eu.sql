@@ -1,0 +1,3 @@
+SET SESSION binlog_transaction_compression = ON;
+INSERT INTO t (v) VALUES (RANDOM_BYTES(1024)), (RANDOM_BYTES(1024)), (RANDOM_BYTES(7));
+INSERT INTO t (v) SELECT RANDOM_BYTES(1000) FROM t a, t b, t c;

@@ -1,0 +1,1 @@
+SELECT COUNT(*) = 4 FROM t WHERE RIGHT(v, 1) = '\\';

@@ -1,0 +1,11 @@
+SET SESSION binlog_rows_query_log_events = ON;
+INSERT INTO t VALUES (1, 'plain') /* trailing */;
+INSERT INTO t VALUES (2, 'BINLOG ''AAAA''; COMMIT'), (3, '# at 4'), (4, '日本 😀');
+SET NAMES gbk;
+UPDATE t SET v = _gbk X'D55C' WHERE id = 1;
+BEGIN;
+DELETE FROM t WHERE id = 2;
+SAVEPOINT a;
+DELETE FROM t WHERE id = 3;
+ROLLBACK TO a;
+COMMIT;

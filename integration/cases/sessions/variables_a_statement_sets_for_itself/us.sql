@@ -1,0 +1,1 @@
+UPDATE /*+ SET_VAR(unique_checks=OFF) */ t SET v = 'x';

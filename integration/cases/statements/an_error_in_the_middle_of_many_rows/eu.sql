@@ -1,0 +1,11 @@
+INSERT INTO t VALUES (5, 5);
+-- error: 1062
+INSERT INTO t VALUES (1, 1), (2, 2), (5, 6), (7, 7);
+BEGIN;
+INSERT INTO t VALUES (10, 10);
+-- error: 1062
+INSERT INTO t VALUES (11, 11), (10, 12);
+-- error: 1062
+UPDATE t SET id = 5;
+INSERT INTO t VALUES (12, 12);
+COMMIT;

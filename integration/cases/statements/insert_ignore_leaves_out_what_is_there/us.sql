@@ -1,0 +1,3 @@
+INSERT IGNORE INTO t SELECT id + 2, u + 2, n FROM t;
+UPDATE IGNORE t SET u = u + 1;
+UPDATE IGNORE t SET id = id + 1 ORDER BY id;

@@ -1,0 +1,2 @@
+INSERT INTO t () VALUES (), ();
+INSERT INTO t SET a = DEFAULT;

@@ -1,0 +1,2 @@
+UPDATE t SET v = REVERSE(v) WHERE id % 3 = 0;
+DELETE FROM t WHERE id % 3 = 1;

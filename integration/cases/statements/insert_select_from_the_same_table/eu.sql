@@ -1,0 +1,2 @@
+INSERT INTO t (v) VALUES (1), (2), (3), (4);
+INSERT INTO t (v) SELECT v * 10 FROM t WHERE v > 2 ORDER BY v DESC;

@@ -1,0 +1,2 @@
+SELECT SUM(v) = 60 FROM t;
+SELECT SUM(v) = 33 FROM u;

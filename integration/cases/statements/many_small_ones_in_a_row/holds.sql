@@ -1,0 +1,1 @@
+SELECT n = 201 FROM t;

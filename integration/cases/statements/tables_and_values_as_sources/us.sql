@@ -1,0 +1,3 @@
+WITH sums AS (SELECT id, SUM(v) OVER (ORDER BY id) AS s FROM t) UPDATE t JOIN sums USING (id) SET v = s;
+WITH big AS (SELECT id FROM u WHERE id > 5) DELETE FROM u WHERE id IN (SELECT id FROM big);
+REPLACE INTO u TABLE t;

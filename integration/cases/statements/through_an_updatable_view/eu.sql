@@ -1,0 +1,3 @@
+INSERT INTO w VALUES (1, 1), (2, 2);
+-- error: 1369
+INSERT INTO w VALUES (3, 300);

@@ -1,0 +1,1 @@
+SELECT COUNT(*) = 4 AND SUM(id) = -10 AND SUM(v) = 60 FROM t;

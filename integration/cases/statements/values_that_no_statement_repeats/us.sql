@@ -1,0 +1,1 @@
+UPDATE t SET r = RAND(), u = UUID(), b = RANDOM_BYTES(8);

@@ -1,0 +1,3 @@
+INSERT INTO t VALUES (1, 1);
+SET GLOBAL binlog_row_metadata = MINIMAL;
+INSERT INTO t VALUES (2, 2);

@@ -1,0 +1,3 @@
+BEGIN;
+UPDATE t SET v = 1 WHERE id = 1;
+COMMIT;

@@ -1,0 +1,1 @@
+SELECT COUNT(*) = 6 FROM t;

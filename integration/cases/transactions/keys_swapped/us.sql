@@ -1,0 +1,4 @@
+BEGIN;
+UPDATE t SET id = id + 1 ORDER BY id DESC;
+UPDATE t SET id = 1 WHERE id = 4;
+COMMIT;

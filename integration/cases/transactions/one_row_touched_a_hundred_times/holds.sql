@@ -1,0 +1,1 @@
+SELECT n = -99 FROM t;

@@ -1,0 +1,1 @@
+SELECT COUNT(*) = 2 AND SUM(v) = 4 FROM t;

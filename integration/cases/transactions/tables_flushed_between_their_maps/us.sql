@@ -1,0 +1,1 @@
+UPDATE u SET v = v + 1;

@@ -1,0 +1,1 @@
+SELECT COUNT(*) = 3 AND SUM(v) = 8 FROM t;

@@ -1,0 +1,1 @@
+SELECT n = 103 FROM t WHERE id = 1;

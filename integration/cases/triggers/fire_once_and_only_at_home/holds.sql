@@ -1,0 +1,1 @@
+SELECT COUNT(*) = 7 FROM audit;

@@ -1,0 +1,2 @@
+UPDATE t SET v = v + 1;
+DELETE FROM t WHERE id = 1;

@@ -1,0 +1,3 @@
+INSERT INTO p VALUES (1), (2);
+INSERT INTO c VALUES (1, 1), (2, 1), (3, 2);
+DELETE FROM p WHERE id = 1;

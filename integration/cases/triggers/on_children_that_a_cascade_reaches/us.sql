@@ -1,0 +1,2 @@
+UPDATE p SET id = 9;
+DELETE FROM c WHERE id = 3;

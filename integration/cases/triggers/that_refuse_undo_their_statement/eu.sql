@@ -1,0 +1,8 @@
+INSERT INTO t VALUES (1, 1);
+-- error: 1644
+INSERT INTO t VALUES (2, 2), (3, -3);
+BEGIN;
+INSERT INTO t VALUES (4, 4);
+-- error: 1644
+INSERT INTO t VALUES (5, -5);
+COMMIT;

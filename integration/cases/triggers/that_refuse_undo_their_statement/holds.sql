@@ -1,0 +1,2 @@
+SELECT COUNT(*) = 2 FROM t;
+SELECT COUNT(*) = 2 FROM log;

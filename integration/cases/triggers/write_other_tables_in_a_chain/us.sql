@@ -1,0 +1,2 @@
+DELETE FROM a WHERE id = 2;
+INSERT INTO a VALUES (2, 7), (3, 8);

@@ -1,0 +1,5 @@
+SET SESSION group_concat_max_len = 1000000;
+SELECT CONCAT('CREATE TABLE t (id INT PRIMARY KEY, ', GROUP_CONCAT('c', n, IF(n % 3, ' TINYINT', ' VARCHAR(3)')), ')') INTO @sql
+  FROM (WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 999) SELECT n FROM s) AS numbers;
+PREPARE make FROM @sql;
+EXECUTE make;

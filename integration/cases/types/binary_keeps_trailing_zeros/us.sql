@@ -1,0 +1,1 @@
+UPDATE t SET a = REVERSE(a), b = CONCAT(a, a);

@@ -1,0 +1,1 @@
+UPDATE t SET d = CONCAT(c, X'00'), b = a WHERE id = 1;

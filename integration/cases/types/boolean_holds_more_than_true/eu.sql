@@ -1,0 +1,2 @@
+INSERT INTO t VALUES (1, TRUE), (2, FALSE), (3, -7), (4, 127);
+INSERT INTO t (id) VALUES (5);

@@ -1,0 +1,3 @@
+SET sql_mode = 'ALLOW_INVALID_DATES';
+UPDATE t SET d = '0000-00-00' WHERE id = 2;
+UPDATE t SET d = '2023-04-31' WHERE id = 1;

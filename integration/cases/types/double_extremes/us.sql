@@ -1,0 +1,1 @@
+UPDATE t SET d = d / 3 WHERE id > 2;

@@ -1,0 +1,1 @@
+UPDATE t SET e = e + 1 WHERE e < 6 AND e > 0;

@@ -1,0 +1,5 @@
+SET SESSION group_concat_max_len = 1000000;
+SELECT CONCAT('CREATE TABLE t (id INT PRIMARY KEY, e ENUM(', GROUP_CONCAT('''m', n, ''''), '))') INTO @sql
+  FROM (WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 700) SELECT n FROM s) AS numbers;
+PREPARE make FROM @sql;
+EXECUTE make;

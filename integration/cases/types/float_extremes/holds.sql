@@ -1,0 +1,1 @@
+SELECT f = 0 AND CAST(f AS CHAR) = '-0' FROM t WHERE id = 7;

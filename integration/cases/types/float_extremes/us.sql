@@ -1,0 +1,1 @@
+UPDATE t SET f = f / 3 WHERE id > 2;

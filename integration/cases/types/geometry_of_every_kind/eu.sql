@@ -1,0 +1,4 @@
+INSERT INTO t VALUES (1, POINT(1, 2), POINT(-1e300, 1e-300), ST_GeomFromText('LINESTRING(0 0,1 1,2 2)'), ST_GeomFromText('POLYGON((0 0,10 0,10 10,0 10,0 0),(2 2,4 2,4 4,2 2))'),
+  ST_GeomFromText('MULTIPOINT(1 1,2 2)'), ST_GeomFromText('MULTILINESTRING((0 0,1 1),(2 2,3 3))'), ST_GeomFromText('MULTIPOLYGON(((0 0,1 0,1 1,0 0)),((5 5,6 5,6 6,5 5)))'),
+  ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 1),LINESTRING(0 0,1 1))'));
+INSERT INTO t (id, g) VALUES (2, ST_GeomFromText('GEOMETRYCOLLECTION EMPTY')), (3, ST_GeomFromText('LINESTRING(0 0,1 1)')), (4, NULL), (5, POINT(-0.0, 0.1));

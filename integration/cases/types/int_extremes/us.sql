@@ -1,0 +1,1 @@
+UPDATE t SET s = -s - 1, u = 4294967295 - u WHERE s IS NOT NULL;

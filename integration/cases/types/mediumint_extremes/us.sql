@@ -1,0 +1,1 @@
+UPDATE t SET s = -s - 1, u = 16777215 - u WHERE s IS NOT NULL;

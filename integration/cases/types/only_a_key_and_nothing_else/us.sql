@@ -1,0 +1,2 @@
+DELETE FROM t WHERE id = 2;
+UPDATE t SET id = 9 WHERE id = 3;

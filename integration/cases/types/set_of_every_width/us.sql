@@ -1,0 +1,1 @@
+UPDATE t SET b = b ^ 255, e = e ^ 8589934591 WHERE b IS NOT NULL;

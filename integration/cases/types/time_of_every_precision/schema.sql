@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, a TIME, b TIME(1), c TIME(2), d TIME(3), e TIME(4), f TIME(5), g TIME(6));

@@ -1,0 +1,1 @@
+UPDATE t SET a = NULL, g = '2025-01-01 00:00:00.5' WHERE id IN (1, 2);

@@ -1,0 +1,1 @@
+UPDATE t SET a = LEFT(CONCAT(X'00', a), 255), c = REVERSE(c);

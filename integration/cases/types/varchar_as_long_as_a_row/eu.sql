@@ -1,0 +1,2 @@
+INSERT INTO t VALUES (1, REPEAT('a', 65529)), (2, ''), (3, REPEAT('b', 32768));
+INSERT INTO u VALUES (1, REPEAT('😀', 16382)), (2, 'x');

@@ -1,0 +1,2 @@
+UPDATE t SET v = CONCAT(v, 'c') WHERE id > 1;
+UPDATE u SET v = REVERSE(CONCAT(SUBSTR(v, 2), '!'));

@@ -1,0 +1,2 @@
+UPDATE t SET y = 0 WHERE id = 3;
+UPDATE t SET y = 2155 WHERE id = 1;
