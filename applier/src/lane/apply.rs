@@ -76,6 +76,14 @@ impl<C: Connector> Lane<C> {
                     // A lesson each time: at the latest when every row is locked first, nothing is left to learn.
                     lessons.all |= starts > STARTS_BEFORE_ALL;
                 }
+                SqlFailure::Surprise(reason) | SqlFailure::Clash(reason)
+                    if parts.sources().len() > 1 && self.catching_up.is_none() && !lessons.all =>
+                {
+                    // One of them needs every row of it locked first: not those of all the others.
+                    tracing::debug!("origin {origin}: {reason}");
+                    self.rollback().await;
+                    return Err(self.one_by_one(origin, reach));
+                }
                 SqlFailure::Surprise(reason) if !lessons.all => {
                     tracing::debug!("origin {origin}: {reason}");
                     lessons.all = true;
@@ -102,13 +110,12 @@ impl<C: Connector> Lane<C> {
                 | SqlFailure::Clash(reason)
                 | SqlFailure::Check(reason) => {
                     self.rollback().await;
+                    if parts.sources().len() > 1 && self.catching_up.is_none() {
+                        return Err(self.one_by_one(origin, reach));
+                    }
                     // The feed has handed these out: they must come again when the origin goes on.
                     self.feeds.remove(&origin);
                     self.session = None;
-                    if parts.sources().len() > 1 && self.catching_up.is_none() {
-                        self.alone.insert(origin, reach.sequence);
-                        return Err(Stop::Again);
-                    }
                     let named = format!(
                         "transactions up to {} of {origin} (record {}): {reason}",
                         reach.sequence, reach.record
@@ -119,6 +126,13 @@ impl<C: Connector> Lane<C> {
             starts += 1;
             self.rollback().await;
         }
+    }
+
+    /// The transactions of a batch that failed come again, each alone.
+    fn one_by_one(&mut self, origin: RegionName, reach: &Reach) -> Stop {
+        self.feeds.remove(&origin);
+        self.alone.insert(origin, reach.sequence);
+        Stop::Again
     }
 
     /// Puts the writes of a transaction into the history index whose COMMIT took effect though its answer was lost.

@@ -86,7 +86,8 @@ pub struct Lane<C: Connector> {
     pub(crate) catching_up: Option<CatchUp>,
     /// The transaction that is being applied is passed over: its rows stay as they are.
     pub(crate) skipping: bool,
-    /// Of origins that were halted by a batch, the last transaction of it: up to there each goes alone, so that a halt names one.
+    /// Of origins of which a batch failed, the last transaction of it: up to there each goes alone, so that a halt names one, and only
+    /// the one that clashes is settled row by row.
     alone: BTreeMap<RegionName, Sequence>,
 }
 
