@@ -10,6 +10,9 @@ RATE ?= 60
 SHARED ?= 10
 SEED ?= 1
 
+# make bench: what else the program takes, such as BENCH="--only drain --rounds 5"; `bench --help` tells.
+BENCH ?=
+
 # make soak: a year is until someone stops it.
 SECONDS ?= 31536000
 
@@ -19,10 +22,10 @@ TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 export RUST_TEST_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long soak static fmt lint docs deny
+.PHONY: help demo test test-long bench bench-quick soak static fmt lint docs deny
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make demo takes REGIONS=2..6, DURATION=seconds, KILLS=n (kill -9 of a random concord), KEEP=1 (leave it running),"
 	@echo "  WRITERS=clients per region, RATE=transactions a second and client (0: no bound), SHARED=percent, SEED=n."
@@ -42,7 +45,17 @@ test: ## all quick and middling tests, with real servers
 test-long: ## the large, the random and the slow tests (in release mode)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
-	$(CARGO) test --release --locked -p integration --features long --test long --test hot_rows
+	$(CARGO) test --release --locked -p integration --features long --test long --test hot_rows --test cases
+
+bench: ## beside MySQL's own replication, rounds in turn: target/bench/report.md and report.json (BENCH="--only drain": that part)
+	scripts/mysql-fetch >/dev/null
+	$(CARGO) build --release --locked -p replicator --bin concord
+	$(CARGO) build --release --locked -p replicator --bin concord --features blind --target-dir $(TARGET_DIR)/blind
+	$(CARGO) build --release --locked -p benches --features rivals --bin bench
+	@CONCORD_BLIND_BIN=$(TARGET_DIR)/blind/release/concord $(TARGET_DIR)/release/bench $(BENCH)
+
+bench-quick: ## the same with a small backlog and fewer rounds, within ten minutes
+	@$(MAKE) --no-print-directory bench BENCH="--quick $(BENCH)"
 
 soak: ## random schedules of the conflict rules until stopped (SECONDS=n: so long), each with another seed
 	CONCORD_SOAK_SECONDS=$(SECONDS) $(CARGO) test --locked -p conflict --test convergence soak -- --nocapture

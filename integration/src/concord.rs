@@ -196,6 +196,11 @@ impl Concord {
         }
     }
 
+    /// From the next start on, it is another binary; returns the one that it was.
+    pub fn use_binary(&mut self, binary: PathBuf) -> PathBuf {
+        std::mem::replace(&mut self.binary, binary)
+    }
+
     /// Runs a command of the binary with this region's configuration; the output whatever it is.
     pub fn command(&self, arguments: &[&str]) -> Result<Output> {
         let mut all = vec!["--config".as_ref(), self.config.as_os_str()];
