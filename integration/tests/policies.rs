@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use integration::MeshPlan;
 use integration::hot::stage::Stage;
+use integration::mesh::set;
 
 const THREE: [&str; 3] = ["eu", "us", "ap"];
 
@@ -387,5 +389,41 @@ async fn a_table_in_shadow_mode_has_its_conflicts_reported_and_nothing_decided()
     let found = stage.conflicts().unwrap();
     let (watched, decided): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.table == "s.watched");
     assert!(!watched.is_empty() && watched.iter().all(|one| one.detect_only && one.key == "1"), "{found:?}");
+    assert!(!decided.is_empty() && decided.iter().all(|one| !one.detect_only), "{found:?}");
+}
+
+#[tokio::test]
+async fn between_two_regions_in_shadow_mode_nothing_is_decided_and_with_a_third_all_is() {
+    let plan = MeshPlan::of(&["ap", "eu", "us"]).edit(|_, config| {
+        let pair = toml::Value::from(vec!["eu".to_owned(), "us".to_owned()]);
+        set(config, "mesh.detect_only", vec![pair]);
+    });
+    let mut stage = Stage::with(plan, WATCHED, "").await.unwrap();
+    stage.hold().await.unwrap();
+    stage
+        .play(&[
+            ("eu", "UPDATE s.watched SET v = 'eu' WHERE id = 1"),
+            ("us", "UPDATE s.watched SET v = 'us' WHERE id = 1"),
+            ("eu", "UPDATE s.decided SET v = 'eu' WHERE id = 2"),
+            ("ap", "UPDATE s.decided SET v = 'ap' WHERE id = 2"),
+        ])
+        .await
+        .unwrap();
+    stage.release().unwrap();
+    stage.mesh.quiet(std::time::Duration::from_secs(60)).await.unwrap();
+    for (name, expected) in [("eu", "us"), ("us", "eu"), ("ap", "us")] {
+        let found = stage.client(name).unwrap().value("SELECT v FROM s.watched WHERE id = 1").await.unwrap();
+        assert_eq!(found, expected, "in {name}");
+    }
+    for name in ["eu", "ap"] {
+        let found = stage.client(name).unwrap().value("SELECT v FROM s.decided WHERE id = 2").await.unwrap();
+        assert_eq!(found, "ap", "in {name}");
+    }
+    let found = stage.conflicts().unwrap();
+    for region in ["eu", "us"] {
+        let one = found.iter().find(|one| one.table == "s.watched" && one.region == region);
+        assert!(one.is_some_and(|one| one.detect_only), "{region}: {found:?}");
+    }
+    let decided: Vec<_> = found.iter().filter(|one| one.region == "ap").collect();
     assert!(!decided.is_empty() && decided.iter().all(|one| !one.detect_only), "{found:?}");
 }
