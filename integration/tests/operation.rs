@@ -210,3 +210,29 @@ async fn a_run_until_a_transaction_applies_that_one_and_none_after_it_and_stops(
     mesh.start_concords(&["us"]).await.unwrap();
     mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_waited_for_at_the_start_too() {
+    let mut mesh = pair().await;
+    mesh.region("us").unwrap().concord.stop().await.unwrap();
+    let mut us = mesh.root("us").await.unwrap();
+    us.run("SET GLOBAL super_read_only = ON").await.unwrap();
+    mesh.root("eu").await.unwrap().run("INSERT INTO s.t VALUES (1, 'x')").await.unwrap();
+    let region = mesh.region("us").unwrap();
+    region.concord.spawn().unwrap();
+    wait_for("us to say that it waits", BOUND, async || {
+        region.concord.check_running()?;
+        Ok(match region.concord.status().await {
+            Ok(status) => {
+                let said = status.extractor.waiting_for.unwrap_or_default();
+                Look::when(said.contains("takes no writes") && said.contains("read-only"), (), said)
+            }
+            Err(error) => Look::NotYet(error.to_string()),
+        })
+    })
+    .await
+    .unwrap();
+    us.run("SET GLOBAL super_read_only = OFF").await.unwrap();
+    us.run("SET GLOBAL read_only = OFF").await.unwrap();
+    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+}

@@ -73,6 +73,9 @@ impl From<log_store::Error> for RegionError {
     }
 }
 
+/// What a server says that is read-only: `--read-only` and its kin (1290), or read-only mode (1836).
+const READ_ONLY: [u16; 2] = [1290, 1836];
+
 /// Per origin, the last transaction that is applied.
 pub(crate) type Until = BTreeMap<RegionName, Sequence>;
 
@@ -210,8 +213,25 @@ impl Region {
         let name = self.config.region.name;
         let weights = applier::definitions::read_weights(&mut conn).await.map_err(|e| failed(&e))?;
         *self.board.shared.weights.write() = weights;
-        let belongs =
-            applier::tables::create(&mut conn, name, &self.config.mesh.name).await.map_err(|e| failed(&e))?;
+        let belongs = loop {
+            let created = applier::tables::create(&mut conn, name, &self.config.mesh.name).await;
+            // Once they are there, nothing is written before the first read of the markers, which locks.
+            let readable = applier::tables::applied(&mut conn).await;
+            match created.and_then(|belongs| readable.map(|_| belongs)) {
+                Ok(belongs) => break belongs,
+                // A standby, or a primary that is being handed over.
+                Err(mysql_async::Error::Server(error)) if READ_ONLY.contains(&error.code) => {
+                    self.report_waiting(format!("MySQL of this region takes no writes: {}", error.message));
+                    drop(conn);
+                    self.pause().await;
+                    let Some(again) = self.wait_for_server().await else {
+                        return Err(RegionError("stopped".into()));
+                    };
+                    conn = again;
+                }
+                Err(error) => return Err(failed(&error)),
+            }
+        };
         if belongs.region != name.as_str() || belongs.mesh != self.config.mesh.name {
             return Err(RegionError(format!(
                 "schema concord on this server belongs to region {} of mesh {}, not to {name} of {}; point \
@@ -288,27 +308,35 @@ impl Region {
     }
 
     async fn wait_for_server(&mut self) -> Option<Conn> {
-        let mut shutdown = self.shutdown.clone();
-        while !*shutdown.borrow() {
+        while !*self.shutdown.borrow() {
             match (self.connect)().await {
                 Ok(conn) => return Some(conn),
                 Err(error) => {
-                    let reason = format!("MySQL of this region: {error}");
-                    self.board.extractor.send_modify(|shown| {
-                        let state = ExtractorState::Waiting { reason: reason.clone() };
-                        if shown.state != state {
-                            tracing::warn!("{reason}");
-                        }
-                        shown.state = state;
-                    });
+                    self.report_waiting(format!("MySQL of this region: {error}"));
                 }
             }
-            tokio::select! {
-                _ = shutdown.changed() => return None,
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            }
+            self.pause().await;
         }
         None
+    }
+
+    fn report_waiting(&self, reason: String) {
+        self.board.extractor.send_modify(|shown| {
+            let state = ExtractorState::Waiting { reason: reason.clone() };
+            if shown.state != state {
+                tracing::warn!("{reason}");
+            }
+            shown.state = state;
+        });
+    }
+
+    /// A second, or until the shutdown.
+    async fn pause(&self) {
+        let mut shutdown = self.shutdown.clone();
+        tokio::select! {
+            _ = shutdown.changed() => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
     }
 
     /// Where extraction goes on; the first time, at the server's present GTID set.
