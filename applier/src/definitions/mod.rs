@@ -1,7 +1,7 @@
 //! The target's tables, held against the table maps of incoming rows.
 //!
 //! Row events are matched by position: a column that is not where the origin has it would take its neighbour's value
-//! without an error. So a row passes as it is only if names, types and order are equal; else it is built anew ([`Fit`]).
+//! without an error. So a row passes as it is only if names, types and order are equal; else it is built anew (`fit.rs`).
 
 mod read;
 mod weights;
