@@ -160,6 +160,28 @@ pub(crate) struct Desired {
     pub(crate) outsider: bool,
 }
 
+impl Desired {
+    /// A row that no write of the batch is about, and that is to stay: `now`. `stand_in` has its primary key. Of its history it says
+    /// nothing.
+    pub(crate) fn outsider(key: KeyHash, stand_in: Image, here: Here, now: Option<Image>) -> Self {
+        Self {
+            key,
+            table: stand_in.table.clone(),
+            flags: 0,
+            timestamp: 0,
+            stand_in,
+            here,
+            folded: now.clone(),
+            wanted: now,
+            newest: None,
+            after: None,
+            merged: false,
+            forced: false,
+            outsider: true,
+        }
+    }
+}
+
 /// Whether two images have one layout, so that their bytes can be compared and share an event. Table ids differ from server
 /// to server and say nothing.
 pub(crate) fn same_layout(one: &Image, other: &Image) -> bool {

@@ -20,12 +20,20 @@ pub(crate) enum Parts<'a> {
 
 /// A large transaction. Its parts are read in order once, later in any order.
 pub(crate) struct Chain<'a> {
-    pub(crate) origin: RegionName,
-    pub(crate) large: &'a Large,
+    origin: RegionName,
+    large: &'a Large,
     /// Whose rows count.
-    pub(crate) carries: Carries,
+    carries: Carries,
     /// Per part, the table maps and the next index that hold at its start.
-    pub(crate) starts: parking_lot::Mutex<Vec<(Tables, u32)>>,
+    starts: parking_lot::Mutex<Vec<(Tables, u32)>>,
+}
+
+impl<'a> Parts<'a> {
+    /// A large transaction, of which the tables count that are carried.
+    pub(crate) fn chain(origin: RegionName, large: &'a Large, carries: Carries) -> Self {
+        let starts = parking_lot::Mutex::new(vec![(Tables::default(), 0)]);
+        Self::Chain(Chain { origin, large, carries, starts })
+    }
 }
 
 impl Parts<'_> {

@@ -13,7 +13,7 @@ use transaction::{RecordNumber, RegionName, Sequence};
 use crate::effect::{DdlPolicy, Rules};
 use crate::feed::{BatchLimits, Feed, FeedError, Gate, Next, Reach};
 use crate::lane::{Lane, Stop};
-use crate::parts::{Chain, Parts};
+use crate::parts::Parts;
 use crate::relations::TableName;
 use crate::target::Connector;
 use crate::wish::Named;
@@ -107,9 +107,7 @@ impl<C: Connector> Lane<C> {
                 (&batch.reach, self.apply(origin, &Parts::One(&batch.part), &batch.reach).await?)
             }
             Next::Large(large) => {
-                let starts = parking_lot::Mutex::new(vec![(Tables::default(), 0)]);
-                let carries = self.carries.clone();
-                let parts = Parts::Chain(Chain { origin, large, starts, carries });
+                let parts = Parts::chain(origin, large, self.carries.clone());
                 (&large.reach, self.apply(origin, &parts, &large.reach).await?)
             }
             Next::WaitsFor { origin: other, sequence } => {

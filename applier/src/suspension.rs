@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
-use transaction::binlog::Tables;
 use transaction::{Hlc, RecordNumber, RegionName, Sequence, Suspended};
 
 use crate::effect::{Carries, Rules};
 use crate::feed::{Feed, FeedError, Gate, Next, Reach};
 use crate::lane::{Lane, Stop};
-use crate::parts::{Chain, Parts};
+use crate::parts::Parts;
 use crate::relations::TableName;
 use crate::session::{MarkerChange, SqlFailure};
 use crate::tables::{Applied, Suspension};
@@ -223,9 +222,7 @@ impl<C: Connector> Lane<C> {
                         batch.reach.clone()
                     }
                     Next::Large(large) => {
-                        let starts = parking_lot::Mutex::new(vec![(Tables::default(), 0)]);
-                        let carries = catch_up.carries.clone();
-                        let parts = Parts::Chain(Chain { origin, large, starts, carries });
+                        let parts = Parts::chain(origin, large, catch_up.carries.clone());
                         self.apply(origin, &parts, &large.reach).await?;
                         large.reach.clone()
                     }

@@ -21,21 +21,8 @@ impl<T: Target> Attempt<'_, T> {
                 Some(row) => (Here::Known(row.clone()), row),
                 None => (Here::OneOf(Vec::new()), image),
             };
-            return Ok(Desired {
-                key,
-                table: now.table.clone(),
-                flags: 0,
-                timestamp: 0,
-                here,
-                folded: Some(now.clone()),
-                wanted: Some(now.clone()),
-                stand_in: now,
-                newest: None,
-                after: self.first.place_after(),
-                merged: false,
-                forced: false,
-                outsider: true,
-            });
+            let row = Desired::outsider(key, now.clone(), here, Some(now));
+            return Ok(Desired { after: self.first.place_after(), ..row });
         };
         let policy = (self.setup.policies)(&image.table.schema, &image.table.table).policy;
         let mut images = Gathered::default();
@@ -54,21 +41,9 @@ impl<T: Target> Attempt<'_, T> {
             Verdict::Halt => (None, Here::OneOf(Vec::new())),
         };
         let now = now.unwrap_or(image);
-        Ok(Desired {
-            key,
-            table: now.table.clone(),
-            flags: 0,
-            timestamp: 0,
-            here,
-            folded: Some(now.clone()),
-            wanted: Some(now.clone()),
-            stand_in: now,
-            newest: story.newest().copied(),
-            after: story.newest().and_then(Write::place_after),
-            merged: false,
-            forced: false,
-            outsider: true,
-        })
+        let newest = story.newest().copied();
+        let row = Desired::outsider(key, now.clone(), here, Some(now));
+        Ok(Desired { newest, after: newest.as_ref().and_then(Write::place_after), ..row })
     }
 
     /// A row as the server has it, if it can tell: the text of a JSON value does not say all of it.
@@ -107,21 +82,8 @@ impl<T: Target> Attempt<'_, T> {
         let story =
             self.setup.shared.index.lock().story(key).map_err(halt)?.filter(|story| self.counts(story));
         let newest = story.and_then(|story| story.newest().copied());
-        Ok(Desired {
-            key,
-            table: image.table.clone(),
-            flags: 0,
-            timestamp: 0,
-            stand_in: image,
-            here: Here::Absent,
-            folded: None,
-            wanted: None,
-            newest,
-            after: newest.as_ref().or(Some(&self.first)).and_then(Write::place_after),
-            merged: false,
-            forced: false,
-            outsider: true,
-        })
+        let after = newest.as_ref().or(Some(&self.first)).and_then(Write::place_after);
+        Ok(Desired { newest, after, ..Desired::outsider(key, image, Here::Absent, None) })
     }
 
     /// A row that is gone, as its fold last had it, and whether that is a merge. `None` if that cannot be told, since what its

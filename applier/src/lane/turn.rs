@@ -1,14 +1,13 @@
 //! An origin's turn: what it offers next, and how far that gets it.
 
 use tokio::sync::watch;
-use transaction::binlog::Tables;
 use transaction::{RegionName, Sequence};
 
 use super::{Lane, Stop};
 use crate::attempt::Tally;
 use crate::effect::Rules;
 use crate::feed::{Batch, FeedError, Gate, Large, Next, Reach};
-use crate::parts::{Chain, Parts};
+use crate::parts::Parts;
 use crate::progress::State;
 use crate::session::SqlFailure;
 use crate::target::{Connector, Target};
@@ -131,12 +130,7 @@ impl<C: Connector> Lane<C> {
             large.transaction.sequence,
             large.chunks + 1
         );
-        let parts = Parts::Chain(Chain {
-            origin,
-            large,
-            carries: self.carries.clone(),
-            starts: parking_lot::Mutex::new(vec![(Tables::default(), 0)]),
-        });
+        let parts = Parts::chain(origin, large, self.carries.clone());
         let tally = self.apply(origin, &parts, &large.reach).await?;
         self.done(origin, &large.reach, 1, tally, Some(large.reach.commit_us))
     }

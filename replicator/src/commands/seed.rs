@@ -22,7 +22,7 @@ pub(crate) async fn execute(args: &SeedArgs, config: Config) -> Outcome {
     let seeded = async {
         let source = seeding::source(&region, args.from).map_err(|e| refused(&e))?;
         run::preflight(args.untested_server, &config, check::Purpose::Seed).await?;
-        let mut conn = region.claim_server().await.map_err(|e| refused(&e))?;
+        let (mut conn, _) = region.claim_server().await.map_err(|e| refused(&e))?;
         region.start_pulls();
         seeding::seed(&region, &mut conn, &source).await.map_err(|e| refused(&e))
     }

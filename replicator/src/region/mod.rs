@@ -37,6 +37,7 @@ use std::time::Duration;
 use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::policies::TablePolicy;
+use applier::tables::Applied;
 use applier::{Connect, Lane, LaneSetup, MySql, OriginProgress, Shared};
 use extractor::replica::{ReplicaOptions, TlsMode as ReplicaTls};
 use link::{Link, Target};
@@ -206,19 +207,21 @@ impl Region {
         }
     }
 
-    /// Waits for the server, learns how it weighs text, and makes sure that it belongs to this region.
-    pub(crate) async fn claim_server(&mut self) -> Result<Conn, RegionError> {
+    /// Waits for the server, learns how it weighs text, and makes sure that it belongs to this region. Returns its markers as well.
+    pub(crate) async fn claim_server(&mut self) -> Result<(Conn, Vec<Applied>), RegionError> {
         let Some(mut conn) = self.wait_for_server().await else { return Err(RegionError("stopped".into())) };
         let failed = RegionError::of("MySQL of this region");
         let name = self.config.region.name;
         let weights = applier::definitions::read_weights(&mut conn).await.map_err(|e| failed(&e))?;
         *self.board.shared.weights.write() = weights;
-        let belongs = loop {
-            let created = applier::tables::create(&mut conn, name, &self.config.mesh.name).await;
-            // Once they are there, nothing is written before the first read of the markers, which locks.
-            let readable = applier::tables::applied(&mut conn).await;
-            match created.and_then(|belongs| readable.map(|_| belongs)) {
-                Ok(belongs) => break belongs,
+        let (belongs, markers) = loop {
+            // Once the tables are there, nothing is written before the markers are read, which locks.
+            let claimed = async {
+                let belongs = applier::tables::create(&mut conn, name, &self.config.mesh.name).await?;
+                Ok((belongs, applier::tables::applied(&mut conn).await?))
+            };
+            match claimed.await {
+                Ok(claimed) => break claimed,
                 // A standby, or a primary that is being handed over.
                 Err(mysql_async::Error::Server(error)) if READ_ONLY.contains(&error.code) => {
                     self.report_waiting(format!("MySQL of this region takes no writes: {}", error.message));
@@ -239,16 +242,14 @@ impl Region {
                 belongs.region, belongs.mesh, self.config.mesh.name
             )));
         }
-        Ok(conn)
+        Ok((conn, markers))
     }
 
     /// Waits for the server and brings every part up. Returns early, without an error, if the shutdown comes first.
     pub(crate) async fn start(&mut self, until: &Until) -> Result<(), RegionError> {
         self.start_pulls();
-        let mut conn = self.claim_server().await?;
+        let (mut conn, markers) = self.claim_server().await?;
         self.ready.store(true, std::sync::atomic::Ordering::Release);
-        let failed = RegionError::of("MySQL of this region");
-        let markers = applier::tables::applied(&mut conn).await.map_err(|e| failed(&e))?;
         if !recovery::recover_own_log(self, !markers.is_empty()).await? {
             return Ok(());
         }
@@ -340,11 +341,7 @@ impl Region {
     }
 
     /// Where extraction goes on; the first time, at the server's present GTID set.
-    async fn resume(
-        &self,
-        conn: &mut Conn,
-        markers: &[applier::tables::Applied],
-    ) -> Result<extractor::Resume, RegionError> {
+    async fn resume(&self, conn: &mut Conn, markers: &[Applied]) -> Result<extractor::Resume, RegionError> {
         let log = &self.board.logs.own().log;
         let own = self.config.own();
         let epoch = self.config.mesh.epoch;
@@ -375,11 +372,7 @@ impl Region {
             .ok_or_else(|| RegionError("the log does not hold the position record just written".into()))
     }
 
-    async fn rebuild(
-        &self,
-        conn: &mut Conn,
-        markers: &[applier::tables::Applied],
-    ) -> Result<(), RegionError> {
+    async fn rebuild(&self, conn: &mut Conn, markers: &[Applied]) -> Result<(), RegionError> {
         let name = self.config.region.name;
         let mut applied: rebuild::Applied = markers
             .iter()
