@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use transaction::binlog::{Event, EventError, EventKind, GtidEvent, Tables, for_each_event};
 use transaction::record::{Body, Lineage, PositionBody};
-use transaction::{Context, Gtid, GtidSet, RecordNumber, RegionName, RepairPlace, Sequence};
+use transaction::{Context, Gtid, GtidSet, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Uuid};
 
 use crate::error::{ExtractError, Place};
 use crate::group::{Group, GroupKind, Reading, Xa};
@@ -12,6 +12,7 @@ use crate::stamp::{Stamp, Stamper};
 use crate::xa::{Pending, Spool};
 
 mod commit;
+mod whole;
 
 /// Bounds of what the extractor holds in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub trait Sink {
     /// each, without checksums; `places` says for each, in order, where it stands in the fold order. To be in the history
     /// index before [`Sink::passed`] as well.
     fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String>;
+    /// The stamp of another origin's transaction, which was applied here and so is in this region's copy of that log.
+    fn hlc(&mut self, origin: RegionName, sequence: Sequence) -> Result<Hlc, String>;
     /// A place for events of an XA transaction that is too large for memory and not committed yet.
     fn spool(&mut self) -> Result<Box<dyn Spool>, String>;
     /// The transaction whose events came last will come again from its beginning: the connection broke.
@@ -78,6 +81,8 @@ pub struct Resume {
     pub may_write: bool,
     /// Other regions of the mesh, whose names may be tags of applied work.
     pub peers: Vec<RegionName>,
+    /// Under which UUIDs their DDL runs here; the number of such a GTID is the sequence number.
+    pub ddl_sources: Vec<(Uuid, RegionName)>,
 }
 
 /// The assembly of transactions and the fold over them. Pure but for its [`Sink`].
@@ -249,18 +254,28 @@ impl<S: Sink> Extractor<S> {
         raw: &[u8],
         checksums: bool,
     ) -> Result<(), ExtractError> {
+        if event.header.kind == EventKind::PartialUpdateRows {
+            return self.take_in_whole(group, event, checksums);
+        }
+        let (whole, mut raw) = (&mut Vec::new(), raw);
         if event.header.kind == EventKind::TransactionPayload {
             let mut reading =
                 Reading { tables: &mut self.tables, place: &self.place, len_max: self.limits.event_len_max };
             reading.check_len(group, event, || "no one table".into())?;
-            // Classified event by event, stored as sent.
+            // Classified event by event, stored as sent, but for partial updates.
+            let mut partial = false;
             let walked = for_each_event(raw, checksums, &mut |inner| {
+                partial |= inner.header.kind == EventKind::PartialUpdateRows;
                 reading.classify(group, inner).map_err(Inner::Classified)
             });
             walked.map_err(|error| match error {
                 Inner::Classified(error) => error,
                 Inner::Event(source) => group.error(&self.place, source),
             })?;
+            if partial {
+                *whole = self.whole_payload(group, event, checksums)?;
+                raw = whole;
+            }
         } else {
             let mut reading =
                 Reading { tables: &mut self.tables, place: &self.place, len_max: self.limits.event_len_max };

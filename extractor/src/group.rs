@@ -3,6 +3,7 @@
 use transaction::Gtid;
 use transaction::binlog::{
     Event, EventError, EventKind, GtidEvent, QueryEvent, RowsEvent, RowsKind, Statement, TableMap, Tables,
+    partial,
 };
 
 use crate::error::{ExtractError, Place};
@@ -30,6 +31,8 @@ pub(crate) struct Group {
     pub(crate) own_rows: bool,
     /// A BEGIN has come: only a COMMIT or its like ends it.
     pub(crate) begun: bool,
+    /// It is one DDL statement.
+    pub(crate) ddl: bool,
     pub(crate) stamp: Option<Stamp>,
     /// State of the stamps before this transaction took its own.
     pub(crate) before: Option<Stamper>,
@@ -81,6 +84,7 @@ impl Group {
             suspensions: Suspensions::default(),
             own_rows: false,
             begun: false,
+            ddl: false,
             stamp: None,
             before: None,
             chunks: 0,
@@ -133,10 +137,17 @@ impl Reading<'_> {
             EventKind::TableMap => {
                 self.tables.note(event.body).map_err(|source| group.error(self.place, source))?;
             }
-            EventKind::WriteRows
-            | EventKind::UpdateRows
-            | EventKind::DeleteRows
-            | EventKind::PartialUpdateRows => self.classify_rows(group, event)?,
+            EventKind::WriteRows | EventKind::UpdateRows | EventKind::DeleteRows => {
+                self.classify_rows(group, event)?
+            }
+            // Inside a compressed transaction; any other one has been made whole.
+            EventKind::PartialUpdateRows => {
+                let whole = partial::complete(event, false, self.tables);
+                let whole = whole.map_err(|source| group.error(self.place, source))?;
+                let (event, _) =
+                    Event::split(&whole, false).map_err(|source| group.error(self.place, source))?;
+                self.classify_rows(group, event)?;
+            }
             EventKind::Query => {
                 self.check_len(group, event, || "no one table".into())?;
                 self.classify_statement(group, event)?;
@@ -300,6 +311,7 @@ impl Reading<'_> {
                 }
                 // CREATE TABLE … SELECT stands between BEGIN and its rows (seen on 9.7.4).
                 group.ended = !group.begun;
+                group.ddl = !group.begun;
             }
             // A temporary table may go in mid-transaction.
             Statement::Account | Statement::Maintenance if group.begun => {}

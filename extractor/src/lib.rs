@@ -13,6 +13,7 @@
 //!   of this region's own log, behind what was applied.
 //! - Stamps are a fold over the binlog: reading it again from a position record gives the same ones.
 //! - A transaction that the log holds already must come again with the same GTID, else extraction halts.
+//! - A partial JSON update goes on as the update of whole rows that it stands for; nothing else is changed.
 //! - An event or statement of unknown kind halts. Nothing is skipped but account statements, maintenance, and Concord's own.
 //!
 //! **Where to start.** [`Extractor::on_event`].

@@ -141,7 +141,7 @@ fn ddl_is_recorded_and_create_table_select_together_with_its_rows() {
             for_each_item::<EventError>(body.events, true, &mut Tables::default(), &mut 0, &mut |item| {
                 items.push(match item {
                     Item::Change { table, .. } => table.full_name(),
-                    Item::Statement(query) => {
+                    Item::Statement { query, .. } => {
                         String::from_utf8_lossy(query.statement).chars().take(12).collect()
                     }
                 });

@@ -15,6 +15,7 @@
 
 pub mod binlog;
 pub mod context;
+pub mod ddl;
 pub mod gtid;
 pub mod key;
 pub mod record;
@@ -23,6 +24,7 @@ pub mod stamp;
 pub mod suspended;
 
 pub use context::Context;
+pub use ddl::DdlStatement;
 pub use gtid::{Gtid, GtidSet, Source, Tag, Uuid};
 pub use key::{KeyError, KeyHash, Weights, key_of};
 pub use record::{Record, RecordKind};

@@ -1,7 +1,7 @@
 //! The end of a transaction group: its checks, its stamp, its record.
 
-use transaction::Sequence;
 use transaction::record::{Body, Record, TransactionBody};
+use transaction::{RegionName, Sequence};
 
 use super::{Extractor, Sink};
 use crate::error::ExtractError;
@@ -10,6 +10,9 @@ use crate::stamp::Stamp;
 
 impl<S: Sink> Extractor<S> {
     pub(super) fn finish(&mut self, group: &mut Group) -> Result<(), ExtractError> {
+        if let Some(origin) = self.ddl_origin(group) {
+            return self.commit_ddl(group, origin);
+        }
         self.check_tag(group)?;
         match group.xa.clone() {
             Some(Xa::Prepared(xid)) => return self.prepare(group, xid),
@@ -78,6 +81,27 @@ impl<S: Sink> Extractor<S> {
         // Repairs of this transaction have seen what it made of the suspended tables.
         std::mem::take(&mut group.suspensions).apply(&mut self.resume.stamper.suspended);
         if group.repairs.is_empty() { Ok(()) } else { self.commit_repairs(group) }
+    }
+
+    /// Whose DDL it is, by its GTID, which is made of an origin and a sequence number.
+    fn ddl_origin(&self, group: &Group) -> Option<RegionName> {
+        let sources = &self.resume.ddl_sources;
+        sources.iter().find(|(uuid, _)| *uuid == group.gtid.source.uuid).map(|(_, origin)| *origin)
+    }
+
+    /// Applied DDL: its marker comes in a later transaction, but what clients do from here on has seen it.
+    fn commit_ddl(&mut self, group: &Group, origin: RegionName) -> Result<(), ExtractError> {
+        if !group.ddl {
+            return Err(ExtractError::TagDisagrees {
+                gtid: group.gtid.to_string(),
+                place: self.place.clone(),
+                what: "is no DDL statement, though its UUID is for DDL of that origin",
+            });
+        }
+        let sequence = Sequence(group.gtid.number);
+        let hlc = self.sink.hlc(origin, sequence).map_err(ExtractError::Sink)?;
+        self.resume.stamper.applied(origin, sequence, hlc);
+        Ok(())
     }
 
     /// Allowed also where clients must not write: a repair is Concord's own work.

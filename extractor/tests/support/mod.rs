@@ -51,6 +51,10 @@ impl Sink for Recorder {
         Ok(())
     }
 
+    fn hlc(&mut self, _: RegionName, sequence: Sequence) -> Result<Hlc, String> {
+        Ok(Hlc(sequence.0 * 1_000))
+    }
+
     fn spool(&mut self) -> Result<Box<dyn Spool>, String> {
         self.0.borrow_mut().spools += 1;
         Ok(Box::new(Parts::default()))
@@ -111,6 +115,7 @@ pub fn fresh() -> Resume {
         next_record: RecordNumber(1),
         may_write: true,
         peers: vec![name("us"), name("ap")],
+        ddl_sources: vec![(Uuid([0xdd; 16]), name("us"))],
     }
 }
 

@@ -86,7 +86,13 @@ impl ColumnType {
         matches!(self, Self::Int(_) | Self::Float | Self::Double | Self::Decimal { .. } | Self::Year)
     }
 
-    /// Whether the table map lists its collation among those of character columns.
+    /// Whether the table map lists a collation for it among those of character columns. A VECTOR is among them, always
+    /// with the binary one, which means nothing (seen on 9.7.4).
+    pub(super) fn lists_collation(self) -> bool {
+        self.has_collation() || matches!(self, Self::Vector(_))
+    }
+
+    /// Whether its collation means something, and is none of an ENUM or SET.
     pub(super) fn has_collation(self) -> bool {
         matches!(self, Self::Char(_) | Self::VarChar(_) | Self::Blob(_))
     }

@@ -7,6 +7,14 @@ use super::decimal::decimal_text;
 use super::input::Input;
 use super::{literal, temporal};
 
+mod diff;
+mod document;
+mod path;
+
+pub(super) use diff::apply;
+#[cfg(test)]
+pub(super) use document::without_gaps;
+
 /// Deepest nesting; the server's own limit.
 const DEPTH_MAX: usize = 100;
 
@@ -92,6 +100,11 @@ struct Writer {
 
 fn uint(bytes: &[u8], at: usize, len: usize) -> Option<u64> {
     Some(bytes.get(at..at.checked_add(len)?)?.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+}
+
+/// Whether a value stands in its entry where numbers are of `width` bytes, and not behind an offset.
+fn is_inline(kind: u8, width: usize) -> bool {
+    matches!(kind, LITERAL | INT16 | UINT16) || width == 4 && matches!(kind, INT32 | UINT32)
 }
 
 /// A length of seven bits a byte, lowest first, and the bytes it is for.
@@ -182,9 +195,7 @@ impl Writer {
             }
             let entry = values + place * value_entry;
             let kind = *bytes.get(entry)?;
-            let inline =
-                matches!(kind, LITERAL | INT16 | UINT16) || width == 4 && matches!(kind, INT32 | UINT32);
-            let value = if inline {
+            let value = if is_inline(kind, width) {
                 bytes.get(entry + 1..entry + 1 + width)?
             } else {
                 bytes.get(uint(bytes, entry + 1, width)? as usize..)?

@@ -1,5 +1,6 @@
 //! The table map of a layout that no event was read of: what [`TableMap::decode`] takes apart.
 
+use super::charset::BINARY;
 use super::column::{Column, ColumnType};
 use super::table_map::TableMap;
 
@@ -58,11 +59,12 @@ fn push_fields(body: &mut Vec<u8>, columns: &[Column], primary_key: &[(usize, u3
     let collations = |which: fn(ColumnType) -> bool| {
         let mut value = Vec::new();
         for column in columns.iter().filter(|column| which(column.kind)) {
-            push_lenenc(&mut value, column.collation.into());
+            let listed = if matches!(column.kind, ColumnType::Vector(_)) { BINARY } else { column.collation };
+            push_lenenc(&mut value, listed.into());
         }
         value
     };
-    field(3, collations(ColumnType::has_collation));
+    field(3, collations(ColumnType::lists_collation));
     let mut names = Vec::new();
     for column in columns {
         push_lenenc(&mut names, column.name.len() as u64);
@@ -125,7 +127,8 @@ fn push_type(metadata: &mut Vec<u8>, kind: ColumnType) -> u8 {
     code
 }
 
-fn push_lenenc(out: &mut Vec<u8>, value: u64) {
+/// Appends a length-encoded integer of the client protocol.
+pub(super) fn push_lenenc(out: &mut Vec<u8>, value: u64) {
     match value {
         0..251 => out.push(value as u8),
         251..0x1_0000 => {

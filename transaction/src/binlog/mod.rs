@@ -1,7 +1,7 @@
 //! The binlog events that a record's payload holds, as the server wrote them.
 //!
 //! Start at [`for_each_event`], which walks a payload and looks into compressed transactions, and at [`Tables`], which
-//! turns table maps and rows events into row changes. Facts about the layout come from the server's
+//! turns table maps and rows events into row changes. [`partial`] makes partial JSON updates whole, before there is a record. Facts about the layout come from the server's
 //! `libs/mysql/binlog/event/*.h` (`control_events.h`, `rows_event.h`) and `sql/log_event.cc`.
 
 mod charset;
@@ -14,12 +14,15 @@ mod input;
 mod json;
 mod layout;
 mod literal;
+pub mod partial;
 mod payload;
 mod query;
 mod rows;
+mod session;
 mod table_map;
 mod temporal;
 mod value;
+mod view;
 mod walk;
 
 pub use charset::charset_name;
@@ -32,9 +35,11 @@ pub use literal::sql_identifier;
 pub use payload::PayloadHeader;
 pub use query::{QueryEvent, Statement};
 pub use rows::{RowChange, RowsEvent, RowsKind, Tables, row_values};
+pub use session::{SessionFlags, SessionState};
 pub use table_map::{TableMap, full_bitmap};
 pub use temporal::utc_text;
 pub use value::Value;
+pub use view::{SeenChange, TableView, View};
 pub use walk::{Item, for_each_item};
 
 /// Why bytes of a binlog cannot be carried. Each of these halts: nothing unknown is skipped.
@@ -66,14 +71,32 @@ pub enum EventError {
         /// Schema and table.
         table: String,
     },
-    /// A partial JSON update.
+    /// A partial JSON update that cannot be made whole.
     #[error(
-        "partial JSON update of table id {table_id}: this version carries full images only; \
-         set binlog_row_value_options = '' in every session"
+        "partial JSON update of {table}, column {column}: {what}; \
+         set binlog_row_value_options = '' in every session, then re-seed this region, and please report this"
     )]
     PartialJson {
-        /// The table map's number.
-        table_id: u64,
+        /// Schema and table.
+        table: String,
+        /// Column.
+        column: String,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// A partial JSON update where there can be none.
+    #[error("partial JSON update of {table} among whole rows; please report this")]
+    PartialUpdate {
+        /// Schema and table.
+        table: String,
+    },
+    /// A filter that does not fit its table.
+    #[error("{table} cannot be seen as [[region.filter]] says: {reason}")]
+    Filter {
+        /// Schema and table.
+        table: String,
+        /// What does not fit, and what helps.
+        reason: String,
     },
     /// A table map without names.
     #[error(

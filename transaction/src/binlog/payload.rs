@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::event::{Event, HEADER_LEN};
 use super::input::Input;
+use super::layout::push_lenenc;
 use super::{EventError, EventHeader};
 
 /// No event is longer than this: the largest packet, 1 GiB.
@@ -55,6 +56,18 @@ impl<'a> PayloadHeader<'a> {
         };
         Ok(Self { compression, uncompressed_len, compressed: input.rest })
     }
+}
+
+/// Appends the body of a payload event whose events take `uncompressed_len` bytes before their compression.
+pub(super) fn push_zstd(out: &mut Vec<u8>, compressed: &[u8], uncompressed_len: u64) {
+    for (field, value) in [(2, COMPRESSION_ZSTD), (3, uncompressed_len), (1, compressed.len() as u64)] {
+        let mut bytes = Vec::new();
+        push_lenenc(&mut bytes, value);
+        out.extend_from_slice(&[field, bytes.len() as u8]);
+        out.extend_from_slice(&bytes);
+    }
+    out.push(0);
+    out.extend_from_slice(compressed);
 }
 
 pub(super) fn walk_payload<E: From<EventError>>(

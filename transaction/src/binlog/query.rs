@@ -2,6 +2,7 @@
 
 use super::EventError;
 use super::input::Input;
+use super::session::SessionState;
 
 /// A `Query` event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,7 @@ pub struct QueryEvent<'a> {
     pub statement: &'a [u8],
     /// Error code that the statement ended with on the source.
     pub error_code: u16,
+    variables: &'a [u8],
 }
 
 impl<'a> QueryEvent<'a> {
@@ -22,10 +24,15 @@ impl<'a> QueryEvent<'a> {
         let schema_len = input.byte()? as usize;
         let error_code = input.uint(2)? as u16;
         let variables_len = input.uint(2)? as usize;
-        input.take(variables_len)?;
+        let variables = input.take(variables_len)?;
         let schema = input.text(schema_len)?;
         input.byte()?;
-        Ok(Self { schema, statement: input.rest, error_code })
+        Ok(Self { schema, statement: input.rest, error_code, variables })
+    }
+
+    /// The session's variables, as far as the event has them.
+    pub fn session(&self) -> Result<SessionState, EventError> {
+        SessionState::decode(self.variables)
     }
 
     /// What the statement is, as far as replication must know.

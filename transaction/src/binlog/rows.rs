@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::input::Input;
 use super::table_map::TableMap;
+use super::view::{TableView, View};
 use super::{Event, EventError, EventKind};
 
 /// What a rows event does to its rows.
@@ -27,10 +28,12 @@ pub struct RowsEvent<'a> {
     pub kind: RowsKind,
     /// Flags: 0x1 end of statement, 0x2 no foreign-key checks, 0x4 no unique checks.
     pub flags: u16,
+    /// Documents in its after images may be differences: only [`partial`](super::partial) reads these.
+    pub(super) partial: bool,
     width: usize,
     present: &'a [u8],
     present_after: &'a [u8],
-    rows: &'a [u8],
+    pub(super) rows: &'a [u8],
 }
 
 /// One row's change. An image is the row's null bitmap followed by its values, as the server wrote them.
@@ -44,14 +47,15 @@ pub struct RowChange<'a> {
 
 impl<'a> RowsEvent<'a> {
     /// Reads an event of kind `WriteRows`, `UpdateRows` or `DeleteRows` (version 2).
+    ///
+    /// `PartialUpdateRows` is read too, so that [`Tables::of`] can refuse it by the name of its table.
     pub fn decode(event: Event<'a>) -> Result<Self, EventError> {
         let mut input = Input::new(event.body, event.header.kind.name());
         let table_id = input.uint(6)?;
         let kind = match event.header.kind {
             EventKind::WriteRows => RowsKind::Write,
-            EventKind::UpdateRows => RowsKind::Update,
+            EventKind::UpdateRows | EventKind::PartialUpdateRows => RowsKind::Update,
             EventKind::DeleteRows => RowsKind::Delete,
-            EventKind::PartialUpdateRows => return Err(EventError::PartialJson { table_id }),
             other => return Err(EventError::UnknownType(other as u8)),
         };
         let flags = input.uint(2)? as u16;
@@ -63,7 +67,8 @@ impl<'a> RowsEvent<'a> {
         let bitmap_len = width.div_ceil(8);
         let present = input.take(bitmap_len)?;
         let present_after = if kind == RowsKind::Update { input.take(bitmap_len)? } else { present };
-        Ok(Self { table_id, kind, flags, width, present, present_after, rows: input.rest })
+        let partial = event.header.kind == EventKind::PartialUpdateRows;
+        Ok(Self { table_id, kind, flags, partial, width, present, present_after, rows: input.rest })
     }
 
     /// The row changes, in order; `table` is from [`Tables::of`].
@@ -116,7 +121,8 @@ impl<'a> Iterator for RowChanges<'a, '_> {
 
 const CUT: EventError = EventError::Malformed { event: "rows", what: "a row ends early" };
 
-fn image_len(table: &TableMap, bytes: &[u8]) -> Result<usize, EventError> {
+/// Length of the image at the start of `bytes`.
+pub(super) fn image_len(table: &TableMap, bytes: &[u8]) -> Result<usize, EventError> {
     let mut end = 0;
     walk_image(table, bytes, |_, range| end = range.map_or(end, |range| range.end))?;
     Ok(end.max(table.nulls_len()))
@@ -124,7 +130,7 @@ fn image_len(table: &TableMap, bytes: &[u8]) -> Result<usize, EventError> {
 
 /// Calls `visit` for each column of an image with where its value lies, length field left out; `None` is NULL, or a
 /// column that the image does not have.
-fn walk_image(
+pub(super) fn walk_image(
     table: &TableMap,
     image: &[u8],
     mut visit: impl FnMut(usize, Option<std::ops::Range<usize>>),
@@ -160,17 +166,40 @@ pub fn row_values<'a>(table: &TableMap, image: &'a [u8]) -> Result<Vec<Option<&'
 
 /// The table maps in force, by table id; a map that comes again unchanged is not parsed again.
 #[derive(Debug, Clone, Default)]
-pub struct Tables(HashMap<u64, Arc<TableMap>>);
+pub struct Tables {
+    maps: HashMap<u64, Arc<TableMap>>,
+    view: Option<Arc<dyn View>>,
+    /// Per table id, the map that was looked at, and how it is seen.
+    seen: HashMap<u64, (Arc<TableMap>, Option<Arc<dyn TableView>>)>,
+}
 
 impl Tables {
+    /// None yet; [`for_each_item`](super::for_each_item) will show what `view` shows of them.
+    pub fn through(view: Option<Arc<dyn View>>) -> Self {
+        Self { view, ..Self::default() }
+    }
+
+    /// How a table of these is seen.
+    pub(super) fn seen(&mut self, map: &Arc<TableMap>) -> Result<Option<Arc<dyn TableView>>, EventError> {
+        let Some(view) = &self.view else { return Ok(None) };
+        match self.seen.get(&map.table_id) {
+            Some((known, seen)) if Arc::ptr_eq(known, map) => Ok(seen.clone()),
+            _ => {
+                let seen = view.of(map)?;
+                self.seen.insert(map.table_id, (map.clone(), seen.clone()));
+                Ok(seen)
+            }
+        }
+    }
+
     /// Takes note of a `Table_map` event.
     pub fn note(&mut self, body: &[u8]) -> Result<Arc<TableMap>, EventError> {
         let table_id = TableMap::peek_id(body)?;
-        match self.0.get(&table_id) {
+        match self.maps.get(&table_id) {
             Some(known) if known.body_after_id == body[6..] => Ok(known.clone()),
             _ => {
                 let map = Arc::new(TableMap::decode(body)?);
-                self.0.insert(table_id, map.clone());
+                self.maps.insert(table_id, map.clone());
                 Ok(map)
             }
         }
@@ -180,16 +209,27 @@ impl Tables {
     ///
     /// A reopened table gets a new id, so the old ones would pile up without bound.
     pub fn trim(&mut self) {
-        if self.0.len() > 4096 {
-            self.0.clear();
+        if self.maps.len() > 4096 {
+            self.maps.clear();
+            self.seen.clear();
         }
     }
 
     /// The map for a rows event, with the columns that the event's images have.
     ///
-    /// Fails if before and after image differ in their columns: that is no full image, whatever the table.
+    /// Fails if before and after image differ in their columns: that is no full image, whatever the table. Fails also for
+    /// partial updates, which [`partial::complete`](super::partial::complete) makes whole where events enter Concord.
     pub fn of(&mut self, rows: &RowsEvent<'_>) -> Result<&Arc<TableMap>, EventError> {
-        let map = self.0.get_mut(&rows.table_id).ok_or(EventError::NoTableMap(rows.table_id))?;
+        let map = self.layout(rows)?;
+        if rows.partial {
+            return Err(EventError::PartialUpdate { table: map.full_name() });
+        }
+        Ok(map)
+    }
+
+    /// The same, for partial updates too.
+    pub(super) fn layout(&mut self, rows: &RowsEvent<'_>) -> Result<&Arc<TableMap>, EventError> {
+        let map = self.maps.get_mut(&rows.table_id).ok_or(EventError::NoTableMap(rows.table_id))?;
         if rows.present != rows.present_after {
             return Err(EventError::PartialImage { table: map.full_name() });
         }

@@ -100,6 +100,9 @@ impl TableMap {
         let mut map =
             Self { table_id, schema, table, columns, primary_key: Vec::new(), present, body_after_id };
         let named = map.read_metadata(input)?;
+        for column in map.columns.iter_mut().filter(|column| matches!(column.kind, ColumnType::Vector(_))) {
+            column.collation = 0;
+        }
         if !named && !map.columns.is_empty() {
             return Err(EventError::MinimalMetadata { table: map.full_name() });
         }
@@ -115,8 +118,8 @@ impl TableMap {
             let mut value = Input::new(input.take(len)?, "Table_map");
             match field {
                 1 => self.read_signs(&mut value)?,
-                2 => self.read_default_collation(&mut value, ColumnType::has_collation)?,
-                3 => self.read_collations(&mut value, ColumnType::has_collation)?,
+                2 => self.read_default_collation(&mut value, ColumnType::lists_collation)?,
+                3 => self.read_collations(&mut value, ColumnType::lists_collation)?,
                 4 => {
                     for column in &mut self.columns {
                         let len = value.lenenc_len()?;
@@ -277,5 +280,40 @@ fn length_of_length(metadata: &mut Input<'_>) -> Result<u8, EventError> {
     match metadata.byte()? {
         len @ 1..=4 => Ok(len),
         _ => Err(metadata.malformed("the length of a length is not 1 to 4")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn collations(body: &str) -> Vec<(String, u16)> {
+        let bytes: Vec<u8> =
+            (0..body.len()).step_by(2).map(|at| u8::from_str_radix(&body[at..at + 2], 16).unwrap()).collect();
+        let map = TableMap::decode(&bytes).unwrap();
+        let again = TableMap::of(
+            &map.schema,
+            &map.table,
+            map.columns.clone(),
+            map.primary_key.clone(),
+            map.present.clone(),
+        );
+        let body = [&[0; 6], again.body_after_id.as_slice()].concat();
+        assert_eq!(TableMap::decode(&body).unwrap(), again, "what is written is read back");
+        map.columns.into_iter().map(|column| (column.name, column.collation)).collect()
+    }
+
+    #[test]
+    fn a_vector_takes_a_place_among_the_collations_and_has_none() {
+        // Of MySQL 9.7.4: INT, VECTOR(3), VARCHAR(10) utf8mb4_0900_as_cs, VARCHAR(10) latin1.
+        let first = "6a000000000001000164000176000403f20f0f050428000a000e01010003053ffc1601080d010304090269640161016201630801000c01f0";
+        // INT, JSON, VARCHAR(10) utf8mb4_0900_as_cs, VECTOR(2), VARCHAR(10) latin1.
+        let later = "6e000000000001000164000177000503f50ff20f06042800040a001e0101000305fc16013f080d0102040b02696401610162017601630801000c01f8";
+        let named = |names: &[(&str, u16)]| -> Vec<(String, u16)> {
+            names.iter().map(|(name, collation)| ((*name).to_owned(), *collation)).collect()
+        };
+        assert_eq!(collations(first), named(&[("id", 0), ("a", 0), ("b", 278), ("c", 8)]));
+        assert_eq!(collations(later), named(&[("id", 0), ("a", 0), ("b", 278), ("v", 0), ("c", 8)]));
     }
 }

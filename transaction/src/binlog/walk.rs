@@ -23,12 +23,18 @@ pub enum Item<'a> {
         change: RowChange<'a>,
     },
     /// Runs a statement that is not transaction control: DDL.
-    Statement(QueryEvent<'a>),
+    Statement {
+        /// It, with its session.
+        query: QueryEvent<'a>,
+        /// Seconds since 1970, of the event.
+        timestamp: u32,
+    },
 }
 
 /// Calls `visit` for each row change and each statement in `events`, in binlog order.
 ///
-/// `tables` and `next_index` live as long as the transaction: for a chain of chunks, pass them on from chunk to chunk.
+/// `tables` and `next_index` live as long as the transaction: for a chain of chunks, pass them on from chunk to chunk. If
+/// `tables` has a view ([`Tables::through`]), changes are as it shows them; their indexes count those it leaves out.
 pub fn for_each_item<E: From<EventError>>(
     events: &[u8],
     checksums: bool,
@@ -46,18 +52,27 @@ pub fn for_each_item<E: From<EventError>>(
             | EventKind::DeleteRows
             | EventKind::PartialUpdateRows => {
                 let rows = RowsEvent::decode(event)?;
-                let table = tables.of(&rows)?;
-                for change in rows.changes(table) {
-                    let index = *next_index;
+                let (flags, timestamp) = (rows.flags, event.header.timestamp);
+                let table = tables.of(&rows)?.clone();
+                let view = tables.seen(&table)?;
+                for change in rows.changes(&table) {
+                    let (index, change) = (*next_index, change?);
                     *next_index += 1;
-                    let timestamp = event.header.timestamp;
-                    visit(Item::Change { table, flags: rows.flags, timestamp, index, change: change? })?;
+                    let Some(view) = &view else {
+                        visit(Item::Change { table: &table, flags, timestamp, index, change })?;
+                        continue;
+                    };
+                    let (before, after) = view.change(&change)?;
+                    if before.is_some() || after.is_some() {
+                        let change = RowChange { before: before.as_deref(), after: after.as_deref() };
+                        visit(Item::Change { table: view.table(), flags, timestamp, index, change })?;
+                    }
                 }
             }
             EventKind::Query => {
                 let query = QueryEvent::decode(event.body)?;
                 if !query.classify().is_control() {
-                    visit(Item::Statement(query))?;
+                    visit(Item::Statement { query, timestamp: event.header.timestamp })?;
                 }
             }
             EventKind::Gtid
