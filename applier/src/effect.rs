@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use transaction::binlog::{EventError, Item, RowsKind, Statement, TableMap, Tables, for_each_item};
+use transaction::binlog::{EventError, Item, RowsKind, TableMap, Tables, for_each_item};
 use transaction::key::{KeyError, Need, keys_of_change};
 use transaction::record::TransactionBody;
 use transaction::{
-    Context, Gtid, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence, Suspended, Weights, WriteId,
+    Context, DdlStatement, Gtid, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence, Suspended,
+    Weights, WriteId,
 };
+
+use crate::ddl::{self, DdlPolicies, Verdict};
 
 /// What one row change does to one key. A primary-key update is two: the old key goes, the new one comes.
 #[derive(Debug, Clone)]
@@ -66,6 +69,7 @@ pub struct Part {
     /// What they do, in order.
     pub effects: Vec<Effect>,
     images: Vec<u8>,
+    pub(crate) statement: Option<Arc<DdlStatement>>,
 }
 
 /// Why a transaction cannot be taken apart.
@@ -74,14 +78,9 @@ pub enum DecodeError {
     /// Weights to ask the server for; then decode again.
     #[error("{} weights are to be asked for", .0.len())]
     Needs(Vec<Need>),
-    /// DDL, which this version does not carry.
-    #[error("DDL in schema `{schema}`: {statement:?}")]
-    Ddl {
-        /// Default schema.
-        schema: String,
-        /// Start of the statement.
-        statement: String,
-    },
+    /// DDL that is not carried.
+    #[error("{0}")]
+    Ddl(String),
     /// A record of repairs that does not say of each where it stands.
     #[error(
         "it has {changes} repairs and the places of {places}; run `concord log verify`, and seed this region anew"
@@ -106,15 +105,6 @@ impl From<EventError> for DecodeError {
 /// Which tables are carried: schema and table in, verdict out.
 pub type Carries = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
 
-/// What to do with DDL in the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DdlPolicy {
-    /// The origin halts there, until a person has dealt with it.
-    Halt,
-    /// It is passed over: each region changes its own definitions.
-    Ignore,
-}
-
 impl Part {
     /// The row before, as the origin had it.
     pub fn before(&self, effect: &Effect) -> Option<&[u8]> {
@@ -124,6 +114,11 @@ impl Part {
     /// The row after.
     pub fn after(&self, effect: &Effect) -> Option<&[u8]> {
         effect.after.clone().map(|range| &self.images[range])
+    }
+
+    /// What is to be run before the rows are written, if its transaction has DDL; it is alone in the part then.
+    pub fn statement(&self) -> Option<&DdlStatement> {
+        self.statement.as_deref()
     }
 
     /// Which write it is, which is also where it stands in fold order, unless it is a repair.
@@ -155,6 +150,7 @@ impl Part {
     /// Takes the last transaction and its rows out again.
     pub(crate) fn take_back(&mut self) {
         self.transactions.pop();
+        self.statement = None;
         let taken = self.transactions.len();
         while self.effects.last().is_some_and(|effect| effect.transaction == taken) {
             self.effects.pop();
@@ -172,7 +168,7 @@ impl Part {
     ) -> Result<(), DecodeError> {
         let start = (self.effects.len(), self.images.len(), *next_index);
         let mut needs = Vec::new();
-        let mut scratch = Vec::new();
+        let (mut scratch, mut statement) = (Vec::new(), None);
         let result =
             for_each_item::<DecodeError>(events, checksums, tables, next_index, &mut |item| match item {
                 Item::Change { table, flags, timestamp, index, change } => {
@@ -210,21 +206,22 @@ impl Part {
                     }
                     Ok(())
                 }
-                // Each region does its own.
-                Item::Statement(query) if query.classify() == Statement::Maintenance => Ok(()),
-                Item::Statement(query) => match rules.ddl {
-                    DdlPolicy::Ignore => Ok(()),
-                    DdlPolicy::Halt => Err(DecodeError::Ddl {
-                        schema: query.schema.to_owned(),
-                        statement: String::from_utf8_lossy(query.statement).chars().take(200).collect(),
-                    }),
-                },
+                Item::Statement { query, timestamp } => {
+                    match ddl::judge(&query, timestamp, rules.carries, rules.ddl) {
+                        Verdict::Ignore => {}
+                        Verdict::Halt(reason) => return Err(DecodeError::Ddl(reason)),
+                        Verdict::Replicate(found) => statement = Some(Arc::new(found)),
+                    }
+                    Ok(())
+                }
             });
         let result = result.and(if needs.is_empty() { Ok(()) } else { Err(DecodeError::Needs(needs)) });
         if result.is_err() {
             self.effects.truncate(start.0);
             self.images.truncate(start.1);
             *next_index = start.2;
+        } else {
+            self.statement = statement.or(self.statement.take());
         }
         result
     }
@@ -237,7 +234,7 @@ pub struct Rules<'a> {
     /// How the server weighs text.
     pub weights: &'a Weights,
     /// What to do with DDL.
-    pub ddl: DdlPolicy,
+    pub ddl: &'a DdlPolicies,
 }
 
 impl SourceTransaction {

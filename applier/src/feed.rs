@@ -133,7 +133,7 @@ impl Feed {
     /// A feed that goes on after `reach.record`.
     pub fn new(logs: &dyn Logs, origin: RegionName, reach: Reach) -> Result<Self, String> {
         let reader = logs.reader(origin, reach.record.next())?;
-        Ok(Self { origin, reach, reader, held: None, tables: Tables::default() })
+        Ok(Self { origin, reach, reader, held: None, tables: Tables::through(logs.view(origin)) })
     }
 
     /// Whose log it reads.
@@ -161,6 +161,8 @@ impl Feed {
             }
             let Some(bytes) = self.read()? else { break Some(Next::Drained) };
             match self.take(&bytes, &mut part, gate, rules) {
+                // DDL runs alone.
+                Ok(None) if part.statement.is_some() => break None,
                 Ok(None) => {}
                 Ok(Some(next)) => {
                     // A large one runs alone; what is before it in the batch goes first.
@@ -301,6 +303,11 @@ impl Feed {
             part.take_back();
             return Err(self.failure(record, error));
         }
+        if part.statement.is_some() && part.transactions.len() > 1 {
+            // What is before it goes first.
+            part.take_back();
+            return Ok(Some(Next::Drained));
+        }
         self.reach = reach;
         Ok(None)
     }
@@ -316,15 +323,5 @@ impl Feed {
 /// The transaction, the reason, the remedy.
 pub(crate) fn describe(origin: RegionName, record: &Record<'_>, error: &DecodeError) -> String {
     let gtid = record.transaction().map_or_else(|| "none".into(), |body| body.gtid.to_string());
-    let remedy = match error {
-        DecodeError::Ddl { .. } => {
-            ". DDL is not replicated by this version: run the statement in every region and set ddl = \"ignore\" in \
-             [mesh] of every region"
-        }
-        _ => "",
-    };
-    format!(
-        "transaction {} of {origin} (GTID {gtid}, record {}): {error}{remedy}",
-        record.sequence, record.number
-    )
+    format!("transaction {} of {origin} (GTID {gtid}, record {}): {error}", record.sequence, record.number)
 }

@@ -12,6 +12,7 @@
 //! - Every `BINLOG` text stands alone ([`text::RowsText`] builds nothing else), and STRICT mode applies it.
 //! - After any error comes ROLLBACK, without exception: an error passed over inside a transaction was seen to lose rows.
 //! - When COMMIT is sent, the history of every key of the batch is complete and its row locked.
+//! - A DDL statement runs under a GTID made of its origin and number ([`ddl`]), so the server runs it once; its marker follows.
 //! - A transaction is applied only after everything in its context.
 //! - An origin's claims (its contexts) are told to the index only when everything before them in its log is applied.
 //!
@@ -20,6 +21,7 @@
 mod attempt;
 mod clash;
 mod contest;
+pub mod ddl;
 pub mod definitions;
 pub mod effect;
 pub mod feed;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transaction::binlog::{Item, TableMap, Tables, for_each_item};
+use transaction::binlog::{Item, TableMap, Tables, View, for_each_item};
 use transaction::key::KeyError;
 use transaction::record::{Body, Record};
 use transaction::{KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId, key_of};
@@ -11,6 +11,14 @@ use transaction::{KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId,
 pub trait Logs: Send + Sync {
     /// Reads the log of `origin` from record `from` on.
     fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String>;
+    /// How rows in the log of `origin` are seen here; `None`: as they are.
+    fn view(&self, _origin: RegionName) -> Option<Arc<dyn View>> {
+        None
+    }
+    /// Whether rows of a table, by its names here, are less than their origins have.
+    fn is_lossy(&self, _schema: &str, _table: &str) -> bool {
+        false
+    }
     /// The record that holds transaction `sequence` of `origin`, if the log has it.
     fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String>;
 }
@@ -39,7 +47,8 @@ pub fn read_image(
     let Some(transaction) = record.transaction() else {
         return Err(format!("record {number} of {} should be transaction {}", id.origin, id.sequence));
     };
-    let mut search = Search { tables: Tables::default(), next_index: 0, id, key, weights, found: &mut found };
+    let tables = Tables::through(logs.view(id.origin));
+    let mut search = Search { tables, next_index: 0, id, key, weights, found: &mut found };
     if transaction.chunks > 0 {
         let missing =
             || format!("transaction {} of {}: a chunk of it is missing in the log", id.sequence, id.origin);

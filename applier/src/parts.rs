@@ -9,6 +9,7 @@ use transaction::{RecordNumber, RegionName};
 use crate::effect::{Carries, DecodeError, Part, Rules, SourceTransaction};
 use crate::feed::Large;
 use crate::lane::LaneSetup;
+use crate::logs::Logs;
 use crate::session::SqlFailure;
 use crate::target::Target;
 
@@ -30,8 +31,8 @@ pub(crate) struct Chain<'a> {
 
 impl<'a> Parts<'a> {
     /// A large transaction, of which the tables count that are carried.
-    pub(crate) fn chain(origin: RegionName, large: &'a Large, carries: Carries) -> Self {
-        let starts = parking_lot::Mutex::new(vec![(Tables::default(), 0)]);
+    pub(crate) fn chain(logs: &dyn Logs, origin: RegionName, large: &'a Large, carries: Carries) -> Self {
+        let starts = parking_lot::Mutex::new(vec![(Tables::through(logs.view(origin)), 0)]);
         Self::Chain(Chain { origin, large, carries, starts })
     }
 }
@@ -108,7 +109,7 @@ impl Chain<'_> {
         let mut starts = self.starts.lock();
         let (mut tables, mut next_index) = starts.get(place).cloned().ok_or_else(cut)?;
         let weights = setup.shared.weights.read();
-        let rules = Rules { carries: &self.carries, weights: &weights, ddl: setup.ddl };
+        let rules = Rules { carries: &self.carries, weights: &weights, ddl: &setup.ddl };
         let mut part = Part::default();
         part.begin(self.large.transaction.clone());
         match part.add_events(events, record.event_checksums, &mut tables, &mut next_index, &rules) {

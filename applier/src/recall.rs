@@ -69,8 +69,8 @@ pub fn recall(logs: &dyn Logs, weights: &Weights, id: &WriteId, key: KeyHash) ->
             id.origin, id.sequence
         )));
     };
-    let mut search =
-        Search { tables: Tables::default(), next_index: 0, id, key, weights, before: None, after: None };
+    let tables = Tables::through(logs.view(id.origin));
+    let mut search = Search { tables, next_index: 0, id, key, weights, before: None, after: None };
     if transaction.chunks > 0 {
         let missing =
             || format!("transaction {} of {}: a chunk of it is missing in the log", id.sequence, id.origin);

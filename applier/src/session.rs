@@ -1,5 +1,7 @@
 //! One connection of a lane: the statements it sends, and what their failures mean.
 
+mod ddl;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,15 +10,17 @@ use mysql_async::prelude::*;
 use mysql_async::{Conn, Error, Row};
 use transaction::binlog::TableMap;
 use transaction::key::Need;
-use transaction::{Hlc, RecordNumber, RegionName, Sequence, Weights};
+use transaction::{DdlStatement, Gtid, Hlc, RecordNumber, RegionName, Sequence, Weights};
 
 use crate::definitions::{self, Definition};
 use crate::locks;
-use crate::relations::{ForeignKey, Relations, UniqueKey};
+use crate::relations::{ForeignKey, Relations, TableName, UniqueKey};
 use crate::shared::{Passed, Shared};
 use crate::tables::{self, Applied, Suspension, binlog_end, has_tags};
 use crate::target::{Connector, KeyImage, Target};
 use crate::text::format_description;
+
+use self::ddl::DdlSession;
 
 /// What a failed statement asks for.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +115,7 @@ impl Connector for MySql {
     type Target = Session;
 
     async fn connect(&self) -> Result<Session, SqlFailure> {
-        Session::open((self.0)().await?).await
+        Session::open((self.0)().await?, self.0.clone()).await
     }
 }
 
@@ -120,10 +124,13 @@ pub struct Session {
     conn: Conn,
     tags: bool,
     tag: Option<RegionName>,
+    connect: Connect,
+    /// While a DDL statement is about to run, its connection.
+    ddl: Option<DdlSession>,
 }
 
 impl Session {
-    pub(crate) async fn open(mut conn: Conn) -> Result<Self, SqlFailure> {
+    pub(crate) async fn open(mut conn: Conn, connect: Connect) -> Result<Self, SqlFailure> {
         let row: Option<(String, String, String)> =
             conn.query_first("SELECT VERSION(), @@binlog_row_image, @@binlog_row_value_options").await?;
         let (version, image, options) = row.unwrap_or_default();
@@ -140,7 +147,11 @@ impl Session {
         conn.query_drop(format_description()).await?;
         // The format description leaves gtid_next undetermined (error 1782 otherwise, seen).
         conn.query_drop("SET gtid_next = 'AUTOMATIC'").await?;
-        Ok(Self { conn, tags: has_tags(&version), tag: None })
+        Ok(Self { conn, tags: has_tags(&version), tag: None, connect, ddl: None })
+    }
+
+    fn ddl_session(&mut self) -> Result<&mut DdlSession, SqlFailure> {
+        self.ddl.as_mut().ok_or_else(|| SqlFailure::Away("no connection for DDL".into()))
     }
 
     /// Rows affected by each statement of a text.
@@ -293,6 +304,36 @@ impl Target for Session {
             Err(failure @ (SqlFailure::Locked(_) | SqlFailure::Fenced)) => Err(failure),
             // Anything else may have come from COMMIT itself: only the marker tells whether it took effect.
             Err(failure) => Err(SqlFailure::Away(failure.to_string())),
+        }
+    }
+
+    fn has_tags(&self) -> bool {
+        self.tags
+    }
+
+    async fn begin_ddl(&mut self) -> Result<(), SqlFailure> {
+        self.ddl = Some(DdlSession::new((self.connect)().await?));
+        Ok(())
+    }
+
+    async fn has_executed(&mut self, gtid: &Gtid) -> Result<bool, SqlFailure> {
+        let executed: Option<bool> =
+            self.conn.query_first(format!("SELECT GTID_SUBSET('{gtid}', @@GLOBAL.gtid_executed)")).await?;
+        Ok(executed == Some(true))
+    }
+
+    async fn lock_tables(&mut self, tables: &[TableName]) -> Result<(), SqlFailure> {
+        self.ddl_session()?.lock(tables).await
+    }
+
+    async fn run_ddl(&mut self, gtid: &Gtid, statement: &DdlStatement) -> Result<(), SqlFailure> {
+        self.ddl_session()?.run(gtid, statement).await
+    }
+
+    async fn end_ddl(&mut self) {
+        if let Some(session) = self.ddl.take() {
+            // If it is gone already, so are its locks.
+            let _ = session.conn.disconnect().await;
         }
     }
 

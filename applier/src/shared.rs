@@ -38,6 +38,8 @@ pub struct Shared {
     pub weights: RwLock<Weights>,
     /// How far the extractor is; the index holds every local write before it.
     pub passed: watch::Sender<Passed>,
+    /// Writes and DDL by table: the sink of the extractor enters local ones, the lane those that it applies.
+    pub tables: Mutex<conflict::TableHistories>,
     definitions: AtomicU64,
 }
 
@@ -48,6 +50,7 @@ impl Shared {
             index: Mutex::new(index),
             weights: RwLock::new(weights),
             passed: watch::Sender::new(Passed::default()),
+            tables: Mutex::default(),
             definitions: AtomicU64::new(0),
         }
     }

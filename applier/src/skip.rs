@@ -10,7 +10,8 @@ use transaction::binlog::{EventError, Item, Tables, for_each_item};
 use transaction::record::{Body, Record};
 use transaction::{RecordNumber, RegionName, Sequence};
 
-use crate::effect::{DdlPolicy, Rules};
+use crate::ddl::{self, DdlPolicy, Verdict};
+use crate::effect::Rules;
 use crate::feed::{BatchLimits, Feed, FeedError, Gate, Next, Reach};
 use crate::lane::{Lane, Stop};
 use crate::parts::Parts;
@@ -54,13 +55,12 @@ impl<C: Connector> Lane<C> {
             if tables.is_empty() {
                 return Err(Stop::Halt(format!("{name} writes no table: skip it without --suspend")));
             }
-            let mut names = Vec::new();
-            for (schema, table) in &tables {
-                let reason = format!("by request, since {name} cannot be applied");
-                let suspended = self.suspend(schema, table, &reason).await;
-                suspended.map_err(|failure| self.stop(failure))?;
-                names.push(format!("{schema}.{table}"));
-            }
+            let reason = format!("by request, since {name} cannot be applied");
+            let tables: Vec<TableName> = tables.into_iter().collect();
+            let suspended = self.suspend(&tables, &reason).await;
+            suspended.map_err(|failure| self.stop(failure))?;
+            let names: Vec<String> =
+                tables.iter().map(|(schema, table)| format!("{schema}.{table}")).collect();
             self.go_on(origin);
             return Ok(format!("{name} is held back with all later writes of {}", names.join(", ")));
         }
@@ -74,6 +74,7 @@ impl<C: Connector> Lane<C> {
 
     /// Applies the next transaction as if each of its rows had been decided in favour of what is here. Returns how many rows.
     async fn leave_as_they_are(&mut self, origin: RegionName, reach: Reach) -> Result<u64, Stop> {
+        let ignored = ddl::always(DdlPolicy::Ignore);
         let mut feed = Feed::new(self.setup.logs.as_ref(), origin, reach).map_err(Stop::Halt)?;
         let next = loop {
             let gate = Gate {
@@ -86,7 +87,7 @@ impl<C: Connector> Lane<C> {
             let limits = BatchLimits { transactions_max: 1, ..self.setup.limits };
             let result = {
                 let weights = self.setup.shared.weights.read();
-                let rules = Rules { carries: &self.carries, weights: &weights, ddl: DdlPolicy::Ignore };
+                let rules = Rules { carries: &self.carries, weights: &weights, ddl: &ignored };
                 feed.next(limits, &gate, &rules)
             };
             match result {
@@ -107,7 +108,7 @@ impl<C: Connector> Lane<C> {
                 (&batch.reach, self.apply(origin, &Parts::One(&batch.part), &batch.reach).await?)
             }
             Next::Large(large) => {
-                let parts = Parts::chain(origin, large, self.carries.clone());
+                let parts = Parts::chain(self.setup.logs.as_ref(), origin, large, self.carries.clone());
                 (&large.reach, self.apply(origin, &parts, &large.reach).await?)
             }
             Next::WaitsFor { origin: other, sequence } => {
@@ -129,7 +130,7 @@ impl<C: Connector> Lane<C> {
     /// The transaction after a record, and which carried tables it writes; `None` if none has come.
     fn upcoming(&self, origin: RegionName, after: RecordNumber) -> Result<Option<Upcoming>, Stop> {
         let mut reader = self.setup.logs.reader(origin, after.next()).map_err(Stop::Halt)?;
-        let (mut known, mut next_index) = (Tables::default(), 0);
+        let (mut known, mut next_index) = (Tables::through(self.setup.logs.view(origin)), 0);
         let mut tables = BTreeSet::new();
         while let Some(bytes) = reader.next().map_err(Stop::Halt)? {
             let record = Record::decode(bytes).map_err(|e| Stop::Halt(e.to_string()))?;
@@ -140,10 +141,18 @@ impl<C: Connector> Lane<C> {
             };
             let checksums = record.event_checksums;
             for_each_item::<EventError>(events, checksums, &mut known, &mut next_index, &mut |item| {
-                if let Item::Change { table, .. } = item
-                    && (self.carries)(&table.schema, &table.table)
-                {
-                    tables.insert((table.schema.clone(), table.table.clone()));
+                match item {
+                    Item::Change { table, .. } if (self.carries)(&table.schema, &table.table) => {
+                        tables.insert((table.schema.clone(), table.table.clone()));
+                    }
+                    Item::Statement { query, timestamp } => {
+                        let verdict = ddl::judge(&query, timestamp, &self.carries, &self.setup.ddl);
+                        if let Verdict::Replicate(statement) = verdict {
+                            let named = statement.tables();
+                            tables.extend(named.map(|table| (table.schema.clone(), table.name.clone())));
+                        }
+                    }
+                    Item::Change { .. } => {}
                 }
                 Ok(())
             })

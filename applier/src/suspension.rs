@@ -64,6 +64,12 @@ fn literal(text: &str) -> String {
     format!("_utf8mb4 x'{hex}'")
 }
 
+/// Names in a message.
+fn all_of(tables: &[TableName]) -> String {
+    let names: Vec<String> = tables.iter().map(|(schema, table)| format!("{schema}.{table}")).collect();
+    names.join(", ")
+}
+
 /// The condition of being one of these tables.
 fn among(tables: &[TableName]) -> String {
     let names: Vec<String> =
@@ -94,29 +100,29 @@ impl<C: Connector> Lane<C> {
         });
     }
 
-    /// From here on the table is not applied, nor are those that foreign keys join to it: a row that is held back would look
-    /// like one that is gone.
-    pub(crate) async fn suspend(
-        &mut self,
-        schema: &str,
-        table: &str,
-        reason: &str,
-    ) -> Result<(), SqlFailure> {
-        if self.suspended.get(schema, table).is_some() {
+    /// From here on these tables are not applied, nor are those that foreign keys join to them: a row that is held back would
+    /// look like one that is gone. They go on together.
+    pub(crate) async fn suspend(&mut self, named: &[TableName], reason: &str) -> Result<(), SqlFailure> {
+        if named.iter().all(|(schema, table)| self.suspended.get(schema, table).is_some()) {
             return Ok(());
         }
         let (owner, since) = (self.setup.owner, (self.setup.now_us)());
         let origins = self.setup.origins.clone();
         let Some(target) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
         let relations = target.relations().await?;
-        let mut tables = relations.joined(schema, table);
-        tables.retain(|(schema, table)| {
-            (self.setup.carries)(schema, table) && self.suspended.get(schema, table).is_none()
-        });
+        let mut tables: Vec<TableName> = Vec::new();
+        for name in named.iter().flat_map(|(schema, table)| relations.joined(schema, table)) {
+            let fresh =
+                (self.setup.carries)(&name.0, &name.1) && self.suspended.get(&name.0, &name.1).is_none();
+            if fresh && !tables.contains(&name) {
+                tables.push(name);
+            }
+        }
         let markers = target.markers().await?;
         let Some(first) = markers.iter().find(|marker| origins.contains(&marker.origin)) else {
             return Err(SqlFailure::Halt(format!(
-                "table {schema}.{table} cannot be suspended before a first origin is applied"
+                "table {} cannot be suspended before a first origin is applied",
+                all_of(named)
             )));
         };
         let Applied { origin, sequence, record, hlc } = *first;
@@ -125,9 +131,11 @@ impl<C: Connector> Lane<C> {
         target.begin(&change, false, None).await?;
         let reason: String = reason.chars().take(1000).collect();
         for (joined_schema, joined_table) in &tables {
-            let reason = match (joined_schema.as_str(), joined_table.as_str()) == (schema, table) {
+            let is_named =
+                named.iter().any(|(schema, table)| (schema, table) == (joined_schema, joined_table));
+            let reason = match is_named {
                 true => reason.clone(),
-                false => format!("joined by foreign keys to {schema}.{table}, which is suspended"),
+                false => format!("joined by foreign keys to {}, which is suspended", all_of(named)),
             };
             for origin in &origins {
                 let marker = markers.iter().find(|marker| marker.origin == *origin);
@@ -143,7 +151,7 @@ impl<C: Connector> Lane<C> {
             }
         }
         target.commit(&change, 0).await?;
-        tracing::error!("table {schema}.{table} is suspended: {reason}");
+        tracing::error!("table {} is suspended: {reason}", all_of(named));
         self.read_suspensions().await
     }
 
@@ -158,9 +166,16 @@ impl<C: Connector> Lane<C> {
             return Ok(());
         };
         // Those that were suspended with it are as far as it is.
-        let together = self.suspended.iter().filter(|known| known.applied == applied);
-        let together: Vec<TableName> =
-            together.map(|known| (known.schema.clone(), known.table.clone())).collect();
+        let shown = self.setup.suspensions.borrow().clone();
+        let since = shown
+            .iter()
+            .find(|known| (known.table.schema.as_str(), known.table.table.as_str()) == (schema, table));
+        let since = since.map(|known| known.since_us);
+        let together: Vec<(TableName, bool)> = shown
+            .into_iter()
+            .filter(|known| known.table.applied == applied)
+            .map(|known| ((known.table.schema, known.table.table), Some(known.since_us) == since))
+            .collect();
         // It may have been changed without a trace in the binlog.
         self.definitions.clear();
         let carried = self.setup.carries.clone();
@@ -170,7 +185,11 @@ impl<C: Connector> Lane<C> {
             Err(failure) => Err(failure),
         };
         let (joined, markers) = asked.map_err(|failure| self.stop(failure))?;
-        let tables: Vec<TableName> = together.into_iter().filter(|name| joined.contains(name)).collect();
+        let tables: Vec<TableName> = together
+            .into_iter()
+            .filter(|(name, at_once)| *at_once || joined.contains(name))
+            .map(|(name, _)| name)
+            .collect();
         let only = tables.clone();
         let catch_up = CatchUp {
             tables,
@@ -203,7 +222,7 @@ impl<C: Connector> Lane<C> {
                     let result = {
                         let weights = self.setup.shared.weights.read();
                         let rules =
-                            Rules { carries: &catch_up.carries, weights: &weights, ddl: self.setup.ddl };
+                            Rules { carries: &catch_up.carries, weights: &weights, ddl: &self.setup.ddl };
                         feed.next(self.setup.limits, &gate, &rules)
                     };
                     match result {
@@ -216,13 +235,20 @@ impl<C: Connector> Lane<C> {
                 };
                 let reach = match &next {
                     Next::Batch(batch) => {
+                        if let (Some(statement), Some(source)) =
+                            (&batch.part.statement, batch.part.transactions.first())
+                        {
+                            self.run_ddl(origin, source, statement).await?;
+                        }
                         if !batch.part.effects.is_empty() {
                             self.apply(origin, &Parts::One(&batch.part), &batch.reach).await?;
                         }
                         batch.reach.clone()
                     }
                     Next::Large(large) => {
-                        let parts = Parts::chain(origin, large, catch_up.carries.clone());
+                        let parts =
+                            Parts::chain(self.setup.logs.as_ref(), origin, large, catch_up.carries.clone());
+                        self.run_ddl_of(origin, large, &parts).await?;
                         self.apply(origin, &parts, &large.reach).await?;
                         large.reach.clone()
                     }

@@ -2,7 +2,8 @@
 
 use mysql_async::prelude::*;
 use mysql_async::{Conn, Error, Row};
-use transaction::{Context, Hlc, RecordNumber, RegionName, Sequence, SuspendedTable};
+use transaction::gtid::GtidError;
+use transaction::{Context, GtidSet, Hlc, RecordNumber, RegionName, Sequence, SuspendedTable, Uuid};
 
 use crate::shared::Passed;
 
@@ -180,8 +181,32 @@ pub async fn suspensions(conn: &mut Conn) -> Result<Vec<Suspension>, Error> {
     Ok(all)
 }
 
-/// Sets the marker of an origin that has none yet: it is applied here up to `applied`.
-pub async fn insert_marker(conn: &mut Conn, applied: Applied, owner: u64) -> Result<(), Error> {
+/// Sets the marker of an origin that has none yet: it is applied here up to `applied`. `ddl_source`: under which UUID its
+/// DDL runs. A server that has executed later DDL of it, in a life before its tables were made anew, is refused: it would
+/// pass over those statements when they come.
+pub async fn insert_marker(
+    conn: &mut Conn,
+    applied: Applied,
+    owner: u64,
+    ddl_source: Uuid,
+) -> Result<(), Error> {
+    let executed: Option<String> = conn.query_first("SELECT @@GLOBAL.gtid_executed").await?;
+    let executed: GtidSet =
+        executed.unwrap_or_default().parse().map_err(|e: GtidError| Error::Other(e.to_string().into()))?;
+    let later = executed
+        .intervals()
+        .any(|(source, _, end)| source.uuid == ddl_source && end > applied.sequence.next().0);
+    if later {
+        return Err(Error::Other(
+            format!(
+                "gtid_executed has DDL of {} ({ddl_source}) later than transaction {}, up to which its tables are: this \
+                 server would pass over those statements. Run RESET BINARY LOGS AND GTIDS on it before it is seeded, or \
+                 start from an empty one",
+                applied.origin, applied.sequence
+            )
+            .into(),
+        ));
+    }
     conn.exec_drop(
         "INSERT INTO concord.marker VALUES (0, ?, ?, ?, ?, 1, 0, ?)",
         (applied.origin.as_str(), applied.sequence.0, applied.record.0, applied.hlc.0, owner),

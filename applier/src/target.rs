@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use transaction::binlog::TableMap;
 use transaction::key::Need;
-use transaction::{RegionName, Weights};
+use transaction::{DdlStatement, Gtid, RegionName, Weights};
 
 use crate::definitions::Definition;
-use crate::relations::{ForeignKey, Relations, UniqueKey};
+use crate::relations::{ForeignKey, Relations, TableName, UniqueKey};
 use crate::session::{MarkerChange, SqlFailure};
 use crate::shared::{Passed, Shared};
 use crate::tables::{Applied, Suspension};
@@ -108,4 +108,23 @@ pub trait Target {
 
     /// Undoes the open transaction.
     async fn rollback(&mut self) -> Result<(), SqlFailure>;
+
+    /// Whether its GTIDs can have tags.
+    fn has_tags(&self) -> bool;
+
+    /// Makes a connection for a DDL statement, beside this one.
+    async fn begin_ddl(&mut self) -> Result<(), SqlFailure>;
+
+    /// Whether the target has executed a GTID.
+    async fn has_executed(&mut self, gtid: &Gtid) -> Result<bool, SqlFailure>;
+
+    /// Locks those of the tables that exist, until [`Target::end_ddl`]: no one else writes to them.
+    async fn lock_tables(&mut self, tables: &[TableName]) -> Result<(), SqlFailure>;
+
+    /// Runs a statement under a GTID. If the target has executed that, nothing happens; if another session is about to, this
+    /// waits for its end.
+    async fn run_ddl(&mut self, gtid: &Gtid, statement: &DdlStatement) -> Result<(), SqlFailure>;
+
+    /// Gives that connection up.
+    async fn end_ddl(&mut self);
 }

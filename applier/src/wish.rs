@@ -75,10 +75,12 @@ impl<C: Connector> Lane<C> {
             return Ok(true);
         }
         let done = match &wish {
-            Wish::Suspend { schema, table, reason } => match self.suspend(schema, table, reason).await {
-                Ok(()) => Ok(format!("table {schema}.{table} is suspended")),
-                Err(failure) => Err(self.stop(failure)),
-            },
+            Wish::Suspend { schema, table, reason } => {
+                match self.suspend(&[(schema.clone(), table.clone())], reason).await {
+                    Ok(()) => Ok(format!("table {schema}.{table} is suspended")),
+                    Err(failure) => Err(self.stop(failure)),
+                }
+            }
             Wish::Resume { schema, table, decide } => {
                 let caught_up = self.catch_up(schema, table, *decide).await;
                 caught_up.map(|()| format!("table {schema}.{table} is applied again"))

@@ -239,12 +239,40 @@ fn a_transaction_that_cannot_be_read_is_named_and_comes_again() {
     for _ in 0..2 {
         let reason = halt(next(&mut feed, &none));
         assert!(reason.contains("transaction 2 of us") && reason.contains("record 2"), "{reason}");
-        assert!(reason.contains("ddl = \"ignore\""), "{reason}");
+        assert!(reason.contains("[mesh] ddl"), "{reason}");
     }
     // With the remedy, it goes on where it stood.
-    let rules = TestRules { ddl: applier::effect::DdlPolicy::Ignore, ..TestRules::default() };
+    let rules =
+        TestRules { ddl: applier::ddl::always(applier::ddl::DdlPolicy::Ignore), ..TestRules::default() };
     let Next::Batch(second) = feed.next(WIDE, &open_gate(&none), &rules.rules()).unwrap() else { panic!() };
     assert_eq!((sequences(&second), second.part.effects.len()), (vec![2], 1));
+}
+
+#[test]
+fn ddl_comes_alone_between_what_is_before_and_after_it() {
+    let log = OneLog::default();
+    log.transaction(1, &[], 0, &events(1));
+    log.transaction(2, &[], 0, &query("r", "ALTER TABLE t ADD c INT"));
+    // CREATE TABLE … SELECT: the statement, and its rows.
+    let select =
+        [query("", "BEGIN"), query("r", "CREATE TABLE u (a INT) START TRANSACTION"), insert(3, 3)].concat();
+    log.transaction(3, &[], 0, &select);
+    log.transaction(4, &[], 0, &query("r", "OPTIMIZE TABLE t"));
+    log.transaction(5, &[], 0, &events(5));
+    let rules =
+        TestRules { ddl: applier::ddl::always(applier::ddl::DdlPolicy::Replicate), ..TestRules::default() };
+    let (mut feed, none) = (feed(&log), Context::new());
+    let mut seen = Vec::new();
+    while let Next::Batch(batch) = feed.next(WIDE, &open_gate(&none), &rules.rules()).unwrap() {
+        let statement =
+            batch.part.statement().map(|statement| String::from_utf8(statement.text.clone()).unwrap());
+        seen.push((sequences(&batch), statement, batch.part.effects.len()));
+    }
+    let (alter, create) = ("ALTER TABLE t ADD c INT".to_owned(), "CREATE TABLE u (a INT) ".to_owned());
+    assert_eq!(
+        seen,
+        [(vec![1], None, 1), (vec![2], Some(alter), 0), (vec![3], Some(create), 1), (vec![4, 5], None, 1)]
+    );
 }
 
 #[test]

@@ -19,6 +19,8 @@
 //! tell what the regions have seen ([`Index::observe`]). At a restart the logs are read again, from where
 //! [`Index::floor`] let them begin to what the markers say is applied.
 //!
+//! **Tables as a whole**, which DDL changes, have a history of their own: [`TableHistories`].
+//!
 //! **What outgrows memory** moves to sorted runs behind a trait, [`Runs`], that whoever owns a disk fulfils
 //! ([`Index::spilling`]). No answer changes thereby; it may fail.
 //!
@@ -44,6 +46,7 @@ mod stability;
 mod stats;
 mod story;
 mod suffix;
+mod tables;
 mod transactions;
 mod write;
 
@@ -59,4 +62,5 @@ pub use prune::Pruned;
 pub use spill::{RECORD_BYTES_MAX, Run, RunPlace, RunWriter, Runs, SpillLimits, Visit};
 pub use stats::Stats;
 pub use story::{Chapter, Concurrent, Places, Story};
+pub use tables::{DdlWrite, TableClash, TableHistories};
 pub use write::{Place, Write};

@@ -133,3 +133,37 @@ async fn conflicts_of_three_regions_end_equal() {
     }
     mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
 }
+
+#[tokio::test]
+async fn concurrent_partial_updates_of_a_document_are_decided_on_whole_rows() {
+    const DOCUMENTS: &str = "
+        CREATE DATABASE s;
+        CREATE TABLE s.d (id INT PRIMARY KEY, j JSON);
+        INSERT INTO s.d SELECT n, JSON_OBJECT('a', 'old', 'b', 'old', 'pad', REPEAT('p', 300))
+          FROM (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3) AS x;
+    ";
+    let mut mesh = MeshPlan::of(&["eu", "us"]).schema(DOCUMENTS).start().await.unwrap();
+    for name in ["eu", "us"] {
+        mesh.root(name)
+            .await
+            .unwrap()
+            .run("SET GLOBAL binlog_row_value_options = PARTIAL_JSON")
+            .await
+            .unwrap();
+    }
+    concurrently(
+        &mut mesh,
+        &[
+            ("eu", "UPDATE s.d SET j = JSON_SET(j, '$.a', 'eu') WHERE id IN (1, 3)"),
+            ("us", "UPDATE s.d SET j = JSON_SET(j, '$.b', 'us') WHERE id IN (1, 2)"),
+            ("eu", "UPDATE s.d SET j = JSON_REMOVE(JSON_SET(j, '$.c', 'eu'), '$.b') WHERE id = 2"),
+        ],
+    )
+    .await;
+    mesh.expect_equal(&["s.d"], BOUND).await.unwrap();
+    let documents = "SELECT JSON_REMOVE(j, '$.pad') FROM s.d ORDER BY id";
+    assert_eq!(
+        mesh.root("us").await.unwrap().column(documents).await.unwrap(),
+        [r#"{"a": "old", "b": "us"}"#, r#"{"a": "old", "c": "eu"}"#, r#"{"a": "eu", "b": "old"}"#]
+    );
+}

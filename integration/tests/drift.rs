@@ -102,6 +102,7 @@ async fn what_has_no_place_here_holds_its_table_back_alone_until_the_definitions
     let held = suspended(&mut stage, "eu").await;
     assert_eq!(held.len(), 1, "{held:?}");
     assert_eq!(held[0].0, "s.strict");
+    assert!(held[0].1.starts_with("transaction ") && held[0].1.contains("of us (GTID "), "{held:?}");
     assert!(held[0].1.contains("column `n`") && held[0].1.contains("resume --table s.strict"), "{held:?}");
     let rows = stage.client("eu").unwrap().column("SELECT v FROM s.other ORDER BY id").await.unwrap();
     assert_eq!(rows, ["old", "goes on"]);

@@ -11,6 +11,8 @@ CREATE DATABASE s;
 CREATE TABLE s.t (id INT AUTO_INCREMENT PRIMARY KEY, origin VARCHAR(4), v TEXT);
 CREATE TABLE s.empty (id INT PRIMARY KEY);
 CREATE TABLE s.`odd name` (a VARCHAR(10), b INT, j JSON, PRIMARY KEY (b, a));
+CREATE TABLE s.indexed (id INT PRIMARY KEY, doc JSON, f FLOAT, KEY nums ((CAST(doc->'$.nums' AS UNSIGNED ARRAY))));
+INSERT INTO s.indexed VALUES (1, '{\"nums\": [3, 1, 2]}', 1.1), (2, '{\"nums\": 2}', NULL), (3, NULL, -0.1);
 ";
 const TABLES: [&str; 3] = ["s.t", "s.empty", "s.`odd name`"];
 
@@ -55,6 +57,13 @@ async fn a_third_region_joins_the_running_two_by_seed() {
     write(&mut mesh, "ap", 20).await;
     write(&mut mesh, "eu", 20).await;
     mesh.expect_equal(&TABLES, BOUND).await.unwrap();
+    // `CHECKSUM TABLE` says nothing of a table with a multi-valued index.
+    let indexed = "SELECT id, doc, f FROM s.indexed WHERE 2 MEMBER OF (doc->'$.nums') OR id = 3 ORDER BY id";
+    let [eu, ap] = [
+        mesh.root("eu").await.unwrap().rows(indexed).await.unwrap(),
+        mesh.root("ap").await.unwrap().rows(indexed).await.unwrap(),
+    ];
+    assert_eq!((eu.len(), eu), (3, ap));
     assert_eq!(
         mesh.root("us").await.unwrap().number("SELECT COUNT(*) FROM s.t WHERE origin = 'ap'").await.unwrap(),
         20

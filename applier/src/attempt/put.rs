@@ -127,7 +127,15 @@ impl<T: Target> Attempt<'_, T> {
     pub(super) async fn repair(&mut self, desired: &[Desired]) -> Result<(), SqlFailure> {
         let mut repairs = Vec::new();
         for row in desired {
-            repairs.extend(Repair::of(row)?);
+            let Some(repair) = Repair::of(row)? else { continue };
+            let (schema, table) = (row.table.schema.clone(), row.table.table.clone());
+            if self.setup.logs.is_lossy(&schema, &table) {
+                // Others would take the row for whole.
+                let reason = "a row clashes here at a unique key, a foreign key or by hand, and a region that sees the table through a \
+                              filter cannot write what it becomes. Remove what differs from the other regions, then resume";
+                return Err(SqlFailure::Table { schema, table, reason: reason.into() });
+            }
+            repairs.push(repair);
         }
         for statement in statements(&repairs) {
             self.target.send(&statement).await?;

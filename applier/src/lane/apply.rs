@@ -1,16 +1,18 @@
 //! One target transaction, tried until it is committed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use transaction::{Context, KeyHash, RegionName, Sequence};
 
 use super::{Lane, RETRY_FIRST, RETRY_MAX, Stop};
 use crate::attempt::{Attempt, Lessons, Tally};
-use crate::effect::SourceTransaction;
+use crate::effect::{Part, SourceTransaction};
 use crate::feed::Reach;
 use crate::parts::Parts;
 use crate::progress::State;
 use crate::session::{MarkerChange, SqlFailure};
+use crate::shared::Shared;
 use crate::target::{Connector, Target};
 
 /// Only what is measured against this is built with it.
@@ -28,6 +30,35 @@ type Writes = Vec<(KeyHash, u32, bool)>;
 struct Remembered {
     source: SourceTransaction,
     parts: Vec<(Context, Writes)>,
+}
+
+/// Takes note of which tables are written to. A table that another region's DDL dropped or converted, while neither had seen
+/// the other, cannot be; unless a person has `settled` that.
+fn note_tables(shared: &Shared, origin: RegionName, part: &Part, settled: bool) -> Result<(), SqlFailure> {
+    let mut tables = shared.tables.lock();
+    let mut last = None;
+    for effect in &part.effects {
+        let here = (Arc::as_ptr(&effect.table), effect.transaction);
+        if last == Some(here) {
+            continue;
+        }
+        last = Some(here);
+        let source = &part.transactions[effect.transaction];
+        let (schema, table) = (&effect.table.schema, &effect.table.table);
+        let context = source.context_of(&effect.table);
+        match tables.clash_of_write(schema, table, origin, &context) {
+            Some(statement) if !settled => {
+                let reason = format!(
+                    "neither had seen transaction {} of {}, which is {:?}, nor that it. Make the table what it is to be in every \
+                     region, then resume it: the write is applied then",
+                    statement.sequence, statement.origin, statement.start
+                );
+                return Err(SqlFailure::Table { schema: schema.clone(), table: table.clone(), reason });
+            }
+            _ => tables.wrote(schema, table, origin, source.sequence),
+        }
+    }
+    Ok(())
 }
 
 impl<C: Connector> Lane<C> {
@@ -84,6 +115,14 @@ impl<C: Connector> Lane<C> {
                     self.rollback().await;
                     return Err(self.one_by_one(origin, reach));
                 }
+                SqlFailure::Table { reason, .. }
+                    if parts.sources().len() > 1 && self.catching_up.is_none() =>
+                {
+                    // Alone, it can be named.
+                    tracing::debug!("origin {origin}: {reason}");
+                    self.rollback().await;
+                    return Err(self.one_by_one(origin, reach));
+                }
                 SqlFailure::Surprise(reason) if !lessons.all => {
                     tracing::debug!("origin {origin}: {reason}");
                     lessons.all = true;
@@ -99,7 +138,11 @@ impl<C: Connector> Lane<C> {
                 SqlFailure::Table { schema, table, reason } if self.catching_up.is_none() => {
                     self.rollback().await;
                     self.feeds.remove(&origin);
-                    let suspended = self.suspend(&schema, &table, &reason).await;
+                    let named = parts.sources().first().map_or_else(String::new, |source| {
+                        let SourceTransaction { sequence, gtid, record, .. } = source;
+                        format!("transaction {sequence} of {origin} (GTID {gtid}, record {record}): ")
+                    });
+                    let suspended = self.suspend(&[(schema, table)], &format!("{named}{reason}")).await;
                     suspended.map_err(|failure| self.stop(failure))?;
                     return Err(Stop::Again);
                 }
@@ -238,8 +281,10 @@ impl<C: Connector> Lane<C> {
         let mut attempt = Attempt::new(session, &mut self.definitions, setup, marker, first, decide, lessons);
         attempt.skips = self.skipping;
         let contested = attempt.contested();
+        let settled = self.catching_up.is_some() || self.skipping;
         for place in 0..parts.count() {
             let part = parts.load(place, setup, attempt.target).await?;
+            note_tables(&shared, origin, &part, settled)?;
             for effect in &part.effects {
                 attempt.definitions.fit(attempt.target, &shared, &effect.table).await?;
             }

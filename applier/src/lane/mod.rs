@@ -1,6 +1,7 @@
 //! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
 
 mod apply;
+mod ddl;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +11,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use transaction::{Context, RegionName, Sequence, Suspended};
 
+use crate::ddl::{DdlPolicies, DdlSources};
 use crate::definitions::Definitions;
-use crate::effect::{Carries, DdlPolicy};
+use crate::effect::Carries;
 use crate::feed::{BatchLimits, Feed, Reach};
 use crate::journal::Journal;
 use crate::logs::Logs;
@@ -39,7 +41,9 @@ pub struct LaneSetup {
     /// Which tables are carried.
     pub carries: Carries,
     /// What to do with DDL.
-    pub ddl: DdlPolicy,
+    pub ddl: DdlPolicies,
+    /// Under which UUIDs it runs.
+    pub ddl_sources: DdlSources,
     /// Which rule decides conflicts of which table.
     pub policies: Policies,
     /// Origins whose conflicts with this region are reported and not decided.

@@ -95,7 +95,7 @@ impl<C: Connector> Lane<C> {
             }
             let result = {
                 let weights = self.setup.shared.weights.read();
-                let rules = Rules { carries: &self.carries, weights: &weights, ddl: self.setup.ddl };
+                let rules = Rules { carries: &self.carries, weights: &weights, ddl: &self.setup.ddl };
                 feed.next(limits, &gate, &rules)
             };
             match result {
@@ -112,6 +112,9 @@ impl<C: Connector> Lane<C> {
         if batch.part.is_empty() {
             // Positions only: nothing to write, but what the origin claims holds from here on.
             return self.done(origin, &batch.reach, 0, Tally::default(), None);
+        }
+        if let (Some(statement), Some(source)) = (&batch.part.statement, batch.part.transactions.first()) {
+            self.run_ddl(origin, source, statement).await?;
         }
         let parts = Parts::One(&batch.part);
         let tally = self.apply(origin, &parts, &batch.reach).await?;
@@ -130,7 +133,8 @@ impl<C: Connector> Lane<C> {
             large.transaction.sequence,
             large.chunks + 1
         );
-        let parts = Parts::chain(origin, large, self.carries.clone());
+        let parts = Parts::chain(self.setup.logs.as_ref(), origin, large, self.carries.clone());
+        self.run_ddl_of(origin, large, &parts).await?;
         let tally = self.apply(origin, &parts, &large.reach).await?;
         self.done(origin, &large.reach, 1, tally, Some(large.reach.commit_us))
     }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use applier::effect::{Carries, DdlPolicy, Rules};
+use applier::ddl::{self, DdlPolicies, DdlPolicy};
+use applier::effect::{Carries, Rules};
 use applier::feed::Gate;
 use applier::logs::{Logs, RecordReader};
 use parking_lot::Mutex;
@@ -38,18 +39,18 @@ pub fn carries() -> Carries {
 pub struct TestRules {
     pub carries: Carries,
     pub weights: Weights,
-    pub ddl: DdlPolicy,
+    pub ddl: DdlPolicies,
 }
 
 impl Default for TestRules {
     fn default() -> Self {
-        Self { carries: carries(), weights: weights(), ddl: DdlPolicy::Halt }
+        Self { carries: carries(), weights: weights(), ddl: ddl::always(DdlPolicy::Halt) }
     }
 }
 
 impl TestRules {
     pub fn rules(&self) -> Rules<'_> {
-        Rules { carries: &self.carries, weights: &self.weights, ddl: self.ddl }
+        Rules { carries: &self.carries, weights: &self.weights, ddl: &self.ddl }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::judge::{self, Catalogue};
 use super::play::{Failure, Play, REGIONS};
+use crate::mesh::set;
 use crate::{Error, Mesh, MeshPlan, Result, Sql};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -80,7 +81,12 @@ impl Pass {
     async fn start(plays: Vec<Play>) -> Result<Self> {
         let since = Instant::now();
         // Files of `SELECT … INTO OUTFILE` then lie in the schema's folder, whatever that is called.
-        let mesh = MeshPlan::of(&REGIONS).server_option("--secure-file-priv=").build().await?;
+        let mesh = MeshPlan::of(&REGIONS)
+            .server_option("--secure-file-priv=")
+            .server_option("--log-bin-trust-function-creators=ON")
+            .edit(|_, config| set(config, "mesh.ddl", "replicate"))
+            .build()
+            .await?;
         let mut pass = Self {
             mesh,
             plays: Vec::new(),

@@ -1,5 +1,6 @@
 //! A case in one direction, in a schema of its own.
 
+use super::script::Outcome;
 use super::{Case, Script};
 use crate::{Error, Result, Sql};
 use std::collections::BTreeMap;
@@ -88,16 +89,24 @@ impl Play {
                 connections.insert(&step.connection, sql);
             }
             let Some(sql) = connections.get_mut(step.connection.as_str()) else { continue };
-            match (sql.run(&step.statement).await, step.error) {
-                (Ok(()), None) => {}
-                (Err(error), Some(code)) if error.server_code() == Some(code) => {}
-                (Err(error), None) => return Err(error),
-                (answer, Some(code)) => {
+            let answer = sql.run(&step.statement).await;
+            let code = answer.as_ref().err().and_then(Error::server_code);
+            match (&step.outcome, answer) {
+                (Outcome::Succeeds, answer) => answer?,
+                (Outcome::Fails(expected), _) if code == Some(*expected) => {}
+                (Outcome::Fails(expected), answer) => {
                     let seen = answer.map_or_else(|error| error.to_string(), |()| "none".to_owned());
                     let statement: String = step.statement.chars().take(300).collect();
                     return Err(Error::Unexpected(format!(
-                        "{statement}: expected error {code}, seen {seen}"
+                        "{statement}: expected error {expected}, seen {seen}"
                     )));
+                }
+                // An error without a number is not the server's answer.
+                (Outcome::Either(_), Err(error)) if code.is_none() => return Err(error),
+                (Outcome::Either(counts), _) => {
+                    if let Some(counts) = counts {
+                        counts.note(code);
+                    }
                 }
             }
         }

@@ -1,26 +1,46 @@
 //! The statements of one SQL file, with the little that SQL cannot say.
 
+use crate::random::Counts;
 use crate::{Error, Result};
+use std::sync::Arc;
 
 /// The connection of statements before the first `-- connection:`.
 const FIRST: &str = "one";
 
-/// One statement, on which connection it runs, and which error it must meet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a server must make of a statement.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It runs.
+    Succeeds,
+    /// It meets the error of this number.
+    Fails(u16),
+    /// The server may take or refuse it; which of the two is counted, if there is something to count it.
+    Either(Option<Arc<Counts>>),
+}
+
+/// One statement, on which connection it runs, and what must come of it.
+#[derive(Debug, Clone)]
 pub struct Step {
     /// The name of its connection.
     pub connection: String,
-    /// The number of the error that the server must answer.
-    pub error: Option<u16>,
+    /// What the server must answer.
+    pub outcome: Outcome,
     /// The statement without its semicolon.
     pub statement: String,
 }
 
 /// A SQL file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Script {
     /// Its statements in order.
     pub steps: Vec<Step>,
+}
+
+impl Step {
+    /// A statement on the first connection.
+    pub fn new(statement: String, outcome: Outcome) -> Self {
+        Self { connection: FIRST.to_owned(), outcome, statement }
+    }
 }
 
 impl Script {
@@ -29,7 +49,7 @@ impl Script {
         let wrong = |line: usize, what: &str| Error::Unexpected(format!("{name}, line {line}: {what}"));
         let mut steps = Vec::new();
         let mut connection = FIRST.to_owned();
-        let mut error = None;
+        let mut outcome = Outcome::Succeeds;
         let mut statement = String::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_end();
@@ -42,7 +62,7 @@ impl Script {
                     Some(("connection", value)) => value.clone_into(&mut connection),
                     Some(("error", value)) => {
                         let code = value.parse().map_err(|_| wrong(number, "error: takes a number"))?;
-                        error = Some(code);
+                        outcome = Outcome::Fails(code);
                     }
                     Some((key, _)) => {
                         return Err(wrong(number, &format!("there is no directive {key:?}; see README.md")));
@@ -54,7 +74,8 @@ impl Script {
                 Some(last) => {
                     statement.push_str(last);
                     let statement = std::mem::take(&mut statement).trim().to_owned();
-                    steps.push(Step { connection: connection.clone(), error: error.take(), statement });
+                    let outcome = std::mem::replace(&mut outcome, Outcome::Succeeds);
+                    steps.push(Step { connection: connection.clone(), outcome, statement });
                 }
                 None => {
                     statement.push_str(line);
@@ -68,7 +89,7 @@ impl Script {
                 "the last statement has no semicolon at the end of its line",
             ));
         }
-        if error.is_some() {
+        if !matches!(outcome, Outcome::Succeeds) {
             return Err(wrong(text.lines().count(), "no statement follows the last error:"));
         }
         Ok(Self { steps })
@@ -92,17 +113,16 @@ mod tests {
         let text = "-- Some words: which are a comment.\nBEGIN;\n-- error: 1062\nINSERT INTO t\nVALUES (';'), (1);\n\
                     -- connection: two\nSELECT 1;\n";
         let steps = Script::parse(text, "x.sql").unwrap().steps;
-        let step = |connection: &str, error, statement: &str| Step {
-            connection: connection.to_owned(),
-            error,
-            statement: statement.to_owned(),
-        };
+        let shown: Vec<String> = steps
+            .iter()
+            .map(|step| format!("{} {:?} {}", step.connection, step.outcome, step.statement))
+            .collect();
         let expected = [
-            step("one", None, "BEGIN"),
-            step("one", Some(1062), "INSERT INTO t\nVALUES (';'), (1)"),
-            step("two", None, "SELECT 1"),
+            "one Succeeds BEGIN",
+            "one Fails(1062) INSERT INTO t\nVALUES (';'), (1)",
+            "two Succeeds SELECT 1",
         ];
-        assert_eq!(steps, expected);
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -33,12 +33,28 @@ pub(crate) struct Need {
     pub(crate) privileges: &'static [&'static str],
     /// What cannot be done without them.
     pub(crate) purpose: &'static str,
-    /// Whether only `concord seed` needs them.
-    pub(crate) seed_only: bool,
+    /// What alone needs them; `None` is every `concord run`.
+    pub(crate) only: Option<Only>,
+}
+
+/// What not everyone does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Only {
+    /// `concord seed`.
+    Seed,
+    /// `ddl = "replicate"`.
+    Ddl,
+}
+
+/// What an account is to do beside what every one does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct With {
+    pub(crate) seed: bool,
+    pub(crate) ddl: bool,
 }
 
 /// Everything that Concord needs, and why.
-pub(crate) const NEEDS: [Need; 11] = [
+pub(crate) const NEEDS: [Need; 13] = [
     need(Scope::Server, &["REPLICATION SLAVE"], "read the binlog"),
     need(Scope::Server, &["REPLICATION CLIENT"], "see the binlog's end before a commit"),
     need(Scope::Server, &["REPLICATION_APPLIER"], "apply row events (BINLOG)"),
@@ -70,7 +86,33 @@ pub(crate) const NEEDS: [Need; 11] = [
         scope: Scope::Carried,
         privileges: &["CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES"],
         purpose: "make the tables of a region that joins",
-        seed_only: true,
+        only: Some(Only::Seed),
+    },
+    Need {
+        scope: Scope::Carried,
+        privileges: &[
+            "CREATE",
+            "DROP",
+            "ALTER",
+            "INDEX",
+            "REFERENCES",
+            "LOCK TABLES",
+            "CREATE VIEW",
+            "SHOW VIEW",
+            "TRIGGER",
+            "EVENT",
+            "CREATE ROUTINE",
+            "ALTER ROUTINE",
+        ],
+        purpose: "run DDL",
+        only: Some(Only::Ddl),
+    },
+    Need {
+        scope: Scope::Server,
+        privileges: &["SET_ANY_DEFINER"],
+        purpose: "keep the DEFINER of views, routines, triggers and events (of definers that have SYSTEM_USER, such as root, \
+                  only an account that has it as well)",
+        only: Some(Only::Ddl),
     },
 ];
 
@@ -79,16 +121,20 @@ pub(crate) const SEED_NEEDS_SERVER: Need = Need {
     scope: Scope::Server,
     privileges: &["FLUSH_TABLES", "BACKUP_ADMIN"],
     purpose: "take a consistent copy while writes go on",
-    seed_only: true,
+    only: Some(Only::Seed),
 };
 
 const fn need(scope: Scope, privileges: &'static [&'static str], purpose: &'static str) -> Need {
-    Need { scope, privileges, purpose, seed_only: false }
+    Need { scope, privileges, purpose, only: None }
 }
 
-/// All needs, those of seeding included or not.
-pub(crate) fn needs(with_seed: bool) -> impl Iterator<Item = Need> {
-    NEEDS.into_iter().chain([SEED_NEEDS_SERVER]).filter(move |need| with_seed || !need.seed_only)
+/// All needs of an account.
+pub(crate) fn needs(with: With) -> impl Iterator<Item = Need> {
+    NEEDS.into_iter().chain([SEED_NEEDS_SERVER]).filter(move |need| match need.only {
+        None => true,
+        Some(Only::Seed) => with.seed,
+        Some(Only::Ddl) => with.ddl,
+    })
 }
 
 /// Prints the statements.
@@ -101,7 +147,8 @@ pub(crate) fn execute(args: &GrantsArgs, config: Option<&Config>) -> Outcome {
     let account = account(&user, &args.host);
     let everything = Patterns::everything();
     let tables = config.map_or(&everything, |config| &config.mesh.tables);
-    print!("{}", script(&account, tables, !args.without_seed));
+    let ddl = config.is_some_and(|config| config.mesh.ddl.replicates());
+    print!("{}", script(&account, tables, With { seed: !args.without_seed, ddl }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,7 +164,7 @@ pub(crate) fn quoted(name: &str) -> String {
 }
 
 /// The whole script, with a comment for each part.
-fn script(account: &str, tables: &Patterns, with_seed: bool) -> String {
+fn script(account: &str, tables: &Patterns, with: With) -> String {
     let mut text = String::new();
     let mut part = |comment: &str, statements: Vec<String>| {
         // Writing to a String cannot fail.
@@ -130,8 +177,8 @@ fn script(account: &str, tables: &Patterns, with_seed: bool) -> String {
         "The server makes a password and shows it once: put it into the file that password_file names.",
         vec![format!("CREATE USER IF NOT EXISTS {account} IDENTIFIED BY RANDOM PASSWORD")],
     );
-    for need in needs(with_seed).filter(|need| !need.seed_only) {
-        let statements = grants(&need, tables, with_seed, account);
+    for need in needs(with).filter(|need| need.only != Some(Only::Seed)) {
+        let statements = grants(&need, tables, with, account);
         let narrow = match need.scope {
             Scope::Carried if statements.iter().any(|s| s.contains(" ON *.* ")) => {
                 " To narrow this, name schemas under include in [mesh] and print again."
@@ -140,34 +187,34 @@ fn script(account: &str, tables: &Patterns, with_seed: bool) -> String {
         };
         part(&format!("To {}.{narrow}", need.purpose), statements);
     }
-    for need in needs(with_seed).filter(|need| need.seed_only) {
+    for need in needs(with).filter(|need| need.only == Some(Only::Seed)) {
         let comment = format!("Only for `concord seed`, to {} (--without-seed leaves it out).", need.purpose);
-        part(&comment, grants(&need, tables, with_seed, account));
+        part(&comment, grants(&need, tables, with, account));
     }
     text
 }
 
 /// The GRANT statements, without semicolons, for one need.
-pub(crate) fn grants(need: &Need, tables: &Patterns, with_seed: bool, account: &str) -> Vec<String> {
+pub(crate) fn grants(need: &Need, tables: &Patterns, with: With, account: &str) -> Vec<String> {
     let objects = match need.scope {
         Scope::Server => vec!["*.*".to_owned()],
         Scope::Table(schema, table) => vec![format!("{}.{}", quoted(schema), quoted(table))],
         Scope::Own => vec!["`concord`.*".to_owned()],
-        Scope::Carried => carried_objects(tables, with_seed),
+        Scope::Carried => carried_objects(tables, with.seed || with.ddl),
     };
     let privileges = need.privileges.join(", ");
     objects.into_iter().map(|object| format!("GRANT {privileges} ON {object} TO {account}")).collect()
 }
 
 /// What GRANT can name that covers the include patterns, as narrow as it goes. GRANT has wildcards for schemas only, and
-/// can grant on single tables only when they exist, which a region that is to be seeded cannot promise.
-fn carried_objects(tables: &Patterns, with_seed: bool) -> Vec<String> {
+/// can grant on single tables only when they exist, which `new` tables, of a seed or of DDL, do not yet.
+fn carried_objects(tables: &Patterns, new: bool) -> Vec<String> {
     let wild = |glob: &str| glob.contains(['*', '?']);
     let object = |pattern: &Pattern| {
         let (schema, table) = (pattern.schema(), pattern.table());
         if schema.chars().all(|c| c == '*') {
             "*.*".to_owned()
-        } else if !wild(schema) && !wild(table) && !with_seed {
+        } else if !wild(schema) && !wild(table) && !new {
             format!("{}.{}", quoted(schema), quoted(table))
         } else {
             format!("{}.*", quoted(&schema_wildcards(schema)))
@@ -201,8 +248,8 @@ fn schema_wildcards(glob: &str) -> String {
 mod tests {
     use super::*;
 
-    fn objects(include: &[&str], with_seed: bool) -> Vec<String> {
-        carried_objects(&Patterns::new(include, &[]).unwrap(), with_seed)
+    fn objects(include: &[&str], new: bool) -> Vec<String> {
+        carried_objects(&Patterns::new(include, &[]).unwrap(), new)
     }
 
     #[test]
@@ -231,8 +278,9 @@ mod tests {
     #[test]
     fn what_only_seeding_needs_can_be_left_out() {
         let tables = Patterns::new(&["shop.*"], &[]).unwrap();
-        let with = script("'c'@'%'", &tables, true);
-        let without = script("'c'@'%'", &tables, false);
+        let script = |seed, ddl| script("'c'@'%'", &tables, With { seed, ddl });
+        let (with, without) = (script(true, false), script(false, false));
+        assert!(script(false, true).contains("SET_ANY_DEFINER") && !with.contains("SET_ANY_DEFINER"));
         assert!(with.contains("FLUSH_TABLES") && with.contains("LOCK TABLES"));
         assert!(!without.contains("FLUSH_TABLES") && !without.contains("LOCK TABLES"));
         for line in with.lines() {

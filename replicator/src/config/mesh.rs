@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use filters::{PatternList, Patterns, PatternsError};
 use serde::Deserialize;
-use transaction::{Epoch, RegionName};
+use transaction::{Epoch, RegionName, Uuid};
 
+use super::ddl::{DdlRules, WrittenDdl, WrittenDdlRule};
 use super::error::Flaw;
 use super::policies::{Policies, WrittenRules};
 use super::{Address, HumanDuration};
@@ -20,9 +21,8 @@ pub(crate) struct Mesh {
     /// The number of this set of members, policies and filters; every record carries it. Default 1. Raise it by one,
     /// in every region, with each change of `[mesh]`, after `concord drain`.
     pub(crate) epoch: Epoch,
-    /// What to do at a DDL statement. Default `halt`, since a change of schema that arrives unasked breaks rows
-    /// silently.
-    pub(crate) ddl: DdlPolicy,
+    /// What to do with DDL. Default: halt.
+    pub(crate) ddl: DdlRules,
     /// How far a record's stamp may lie ahead of the receiver's clock before it is kept back. Default 5 s: far above
     /// what NTP leaves, far below what would let a wrong clock win every conflict for long. Larger tolerates worse
     /// clocks and lets them win more.
@@ -48,17 +48,6 @@ pub(crate) struct MeshRegion {
     pub(crate) writes: bool,
 }
 
-/// What to do at a DDL statement in the binlog that touches a carried table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum DdlPolicy {
-    /// Stop and name the statement.
-    #[default]
-    Halt,
-    /// Pass over it: the operator runs it in every region himself.
-    Ignore,
-}
-
 /// The section as it stands in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +56,9 @@ pub(super) struct WrittenMesh {
     #[serde(default = "one")]
     epoch: u32,
     #[serde(default)]
-    ddl: DdlPolicy,
+    ddl: WrittenDdl,
+    #[serde(default)]
+    ddl_policy: Vec<WrittenDdlRule>,
     #[serde(default = "five_seconds")]
     clock_skew_max: HumanDuration,
     #[serde(default = "everything")]
@@ -113,7 +104,7 @@ impl WrittenMesh {
         let mesh = Mesh {
             name: self.name,
             epoch: Epoch(self.epoch),
-            ddl: self.ddl,
+            ddl: DdlRules::new(self.ddl, self.ddl_policy)?,
             clock_skew_max: self.clock_skew_max,
             tables,
             policies,
@@ -137,7 +128,7 @@ impl Mesh {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "name {:?}", self.name);
         let _ = writeln!(text, "epoch {}", self.epoch.0);
-        let _ = writeln!(text, "ddl {}", self.ddl.as_str());
+        self.ddl.canonical(&mut text);
         let _ = writeln!(text, "clock_skew_max_us {}", self.clock_skew_max.as_micros());
         self.policies.canonical(&mut text);
         for pattern in self.tables.include() {
@@ -156,6 +147,15 @@ impl Mesh {
     pub(crate) fn fingerprint_bytes(&self) -> [u8; 32] {
         use sha2::Digest;
         sha2::Sha256::digest(self.canonical().as_bytes()).into()
+    }
+
+    /// The UUID of the GTIDs under which DDL of `origin` runs in other regions: the same everywhere, for ever.
+    pub(crate) fn ddl_source(&self, origin: RegionName) -> Uuid {
+        use sha2::Digest;
+        let digest = sha2::Sha256::digest(format!("ddl uuid\n{}\n{origin}\n", self.name));
+        let mut uuid = [0; 16];
+        uuid.copy_from_slice(&digest[..16]);
+        Uuid(uuid)
     }
 
     /// [`Mesh::fingerprint_bytes`] in hexadecimal, 64 characters.
@@ -204,15 +204,5 @@ impl Mesh {
             }
         }
         Ok(())
-    }
-}
-
-impl DdlPolicy {
-    /// As it is written in the file.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            DdlPolicy::Halt => "halt",
-            DdlPolicy::Ignore => "ignore",
-        }
     }
 }

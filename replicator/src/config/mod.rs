@@ -5,7 +5,9 @@
 //! file of its own or from the environment.
 
 mod address;
+mod ddl;
 mod error;
+mod filter;
 mod mesh;
 mod mysql;
 mod policies;
@@ -18,7 +20,7 @@ use transaction::RegionName;
 
 pub(crate) use address::Address;
 pub(crate) use error::{ConfigError, nearest};
-pub(crate) use mesh::{DdlPolicy, Mesh, MeshRegion};
+pub(crate) use mesh::{Mesh, MeshRegion};
 pub(crate) use mysql::{ConnectError, Mysql, TlsMode, Transport, connect};
 pub(crate) use policies::{Decision, Rule, column_lists};
 pub(crate) use quantity::{ByteSize, HumanDuration};
@@ -99,6 +101,7 @@ impl Config {
                 ),
             ));
         }
+        self.region.filter.judge(self.own().writes)?;
         self.region.judge()
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use transaction::RegionName;
 
 use super::error::Flaw;
+use super::filter::RegionFilters;
 use super::{ByteSize, HumanDuration, Mysql, resolve};
 
 /// This region.
@@ -42,6 +43,9 @@ pub(crate) struct Region {
     /// The conflict journal.
     #[serde(default)]
     pub(crate) journal: Journal,
+    /// How tables of other regions are seen here. Default: as they are. A region where clients write can only rename.
+    #[serde(default)]
+    pub(crate) filter: RegionFilters,
 }
 
 /// `[region.link]`.

@@ -31,7 +31,7 @@ pub(super) fn refusal(text: &str) -> String {
 fn a_short_file_gets_the_documented_defaults() {
     let config = parse(PLAIN).unwrap();
     assert_eq!(config.mesh.epoch.0, 1);
-    assert_eq!(config.mesh.ddl, DdlPolicy::Halt);
+    assert_eq!(config.mesh.ddl.of("shop", "orders"), applier::ddl::DdlPolicy::Halt);
     assert_eq!(config.mesh.clock_skew_max.to_string(), "5s");
     assert!(config.mesh.tables.carries("shop", "orders"));
     assert!(config.own().writes);
@@ -103,7 +103,7 @@ fn every_flaw_names_file_line_key_reason_and_remedy() {
             replaced("name = \"shop\"", "name = \"shop\"\nclock_skew_max = \"0s\""),
             ":4: mesh.clock_skew_max: ",
         ),
-        (replaced("name = \"shop\"", "name = \"shop\"\nddl = \"carry\""), "`halt` or `ignore`"),
+        (replaced("name = \"shop\"", "name = \"shop\"\nddl = \"carry\""), "`halt`, `ignore`, `replicate`"),
         (
             replaced("name = \"shop\"", "name = \"shop\"\ninclude = [\"orders\"]"),
             "include: pattern \"orders\" has no dot",

@@ -30,8 +30,11 @@ pub(crate) struct Introduction {
     pub(crate) record: RecordNumber,
     /// The same when the digest was done; unequal means that clients wrote meanwhile.
     pub(crate) sequence_after: Sequence,
-    /// The carried tables, unless the asker has a marker here.
+    /// The carried tables, unless the asker has a marker here; without those that filters make.
     pub(crate) digest: Option<Digest>,
+    /// Patterns of tables that are seen through filters there.
+    #[serde(default)]
+    pub(crate) filtered: Vec<String>,
 }
 
 /// The link's other half: needs the board and the server once they are there.
@@ -127,7 +130,8 @@ async fn introduce(parts: &Parts, asker: RegionName, sender: &mpsc::Sender<Answe
         sequence: tail.last_sequence,
         record: tail.last,
         sequence_after: log.tail().last_sequence,
-        digest,
+        digest: digest.map(|digest| tables::unfiltered_here(digest, parts.board.logs.filters())),
+        filtered: tables::filtered(parts.board.logs.filters()),
     };
     let bytes = serde_json::to_vec(&introduction).map_err(|e| e.to_string())?;
     sender.send(Answer::Part(bytes)).await.map_err(|_| "the asker is gone".to_owned())

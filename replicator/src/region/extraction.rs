@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use applier::effect::Carries;
 use applier::{Connect, Passed, Shared};
 use extractor::replica::{Interrupt, Remedy, ReplicaConnection, ReplicaError, ReplicaOptions};
 use extractor::{Extractor, Place, Progress, Resume, Sink, Spool, Stamp};
@@ -15,12 +14,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use transaction::binlog::TableMap;
 use transaction::key::Need;
-use transaction::{GtidSet, RegionName, RepairPlace, Suspended};
+use transaction::{GtidSet, Hlc, RegionName, RepairPlace, Sequence, Suspended};
 
 use super::board::{Board, ExtractorState};
 use super::clock::now_us;
 use super::spool::SpoolFile;
-use super::writes::{Stamps, Writes};
+use super::writes::{Scope, Stamps, Writes};
 
 /// What the thread needs.
 pub(crate) struct Extraction {
@@ -34,8 +33,8 @@ pub(crate) struct Extraction {
     pub(crate) log: Arc<Log>,
     /// Where large XA transactions wait for their end.
     pub(crate) dir: PathBuf,
-    /// Which tables are carried.
-    pub(crate) carries: Carries,
+    /// What is carried.
+    pub(crate) scope: Scope,
     /// Where it reports.
     pub(crate) board: Arc<Board>,
     /// Becomes true when it is to stop.
@@ -78,7 +77,7 @@ impl Extraction {
 
     fn run(self, interrupt: &Mutex<Option<Interrupt>>) {
         let _report = PanicReport(self.board.clone());
-        let Self { options, connect, resume, log, dir, carries, board, mut shutdown, runtime } = self;
+        let Self { options, connect, resume, log, dir, scope, board, mut shutdown, runtime } = self;
         let region = resume.region;
         let syncer = match Syncer::start(log.clone()) {
             Ok(syncer) => syncer,
@@ -93,7 +92,7 @@ impl Extraction {
             connect,
             runtime: runtime.clone(),
             conn: None,
-            carries,
+            scope,
             board: board.clone(),
             writes: Writes::default(),
             virtual_only: None,
@@ -265,7 +264,7 @@ struct RegionSink {
     connect: Connect,
     runtime: Handle,
     conn: Option<mysql_async::Conn>,
-    carries: Carries,
+    scope: Scope,
     board: Arc<Board>,
     writes: Writes,
     /// The last table whose images were found to lack its virtual columns only, and the version of definitions then.
@@ -290,15 +289,18 @@ impl RegionSink {
         let (origin, sequence, hlc) = (self.region, *sequence, *hlc);
         let stamps = Stamps { origin, sequence, hlc, context, suspended, repairs };
         let mut index = self.shared.index.lock();
-        self.writes.insert_into(&mut index, &stamps, &Suspended::default()).map_err(|e| e.to_string())
+        let mut tables = self.shared.tables.lock();
+        self.writes
+            .insert_into(&mut index, &mut tables, &stamps, &Suspended::default())
+            .map_err(|e| e.to_string())
     }
 
     /// Collects the keys that the events write, or the texts whose weights are missing.
     fn walk(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<Vec<Need>, String> {
-        let Self { writes, carries, shared, virtual_only, .. } = self;
+        let Self { writes, scope, shared, virtual_only, .. } = self;
         let (mut unknown, version) = (Vec::<Arc<TableMap>>::new(), shared.definitions_version());
         let apart = [&stamp.suspended];
-        let needs = writes.collect(events, checksums, shared, carries, &apart, &mut |table| {
+        let needs = writes.collect(events, checksums, shared, scope, &apart, &mut |table| {
             let verified =
                 virtual_only.as_ref().filter(|(of, narrow)| *of == version && Arc::ptr_eq(narrow, table));
             if verified.is_none() && !unknown.iter().any(|known| Arc::ptr_eq(known, table)) {
@@ -385,6 +387,17 @@ impl Sink for RegionSink {
     fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
         self.collect(stamp, events, false)?;
         self.insert(stamp, places)
+    }
+
+    fn hlc(&mut self, origin: RegionName, sequence: Sequence) -> Result<Hlc, String> {
+        let log = &self.board.logs.get(origin).log;
+        let gone = || {
+            format!("transaction {sequence} of {origin}, which was applied here, is not in its log's copy")
+        };
+        let number = log.find_sequence(sequence).map_err(|e| e.to_string())?.ok_or_else(gone)?;
+        let mut reader = log.read_from(number).map_err(|e| e.to_string())?;
+        let raw = reader.next_record().map_err(|e| e.to_string())?.ok_or_else(gone)?;
+        Ok(raw.header.hlc)
     }
 
     fn spool(&mut self) -> Result<Box<dyn Spool>, String> {

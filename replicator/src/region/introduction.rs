@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use applier::ddl::DdlSources;
 use applier::effect::Carries;
 use applier::tables::Applied;
 use applier::{Connect, State};
@@ -31,6 +32,7 @@ pub(crate) async fn meet(
     target: Target,
     connect: Connect,
     carries: Carries,
+    ddl_sources: DdlSources,
     owner: u64,
     board: Arc<Board>,
     mut shutdown: watch::Receiver<bool>,
@@ -39,7 +41,7 @@ pub(crate) async fn meet(
     let pause = Duration::from_secs(1);
     let mut last = String::new();
     while !*shutdown.borrow() {
-        let state = match try_once(&link, &target, &connect, &carries, owner, &board).await {
+        let state = match try_once(&link, &target, &connect, &carries, &ddl_sources, owner, &board).await {
             Ok(Verdict::Meet(applied)) => {
                 tracing::info!(
                     "{origin}: its tables are equal to ours; applied from transaction {} on",
@@ -87,6 +89,7 @@ async fn try_once(
     target: &Target,
     connect: &Connect,
     carries: &Carries,
+    ddl_sources: &DdlSources,
     owner: u64,
     board: &Board,
 ) -> Result<Verdict, String> {
@@ -104,9 +107,13 @@ async fn try_once(
         Some(_) => tables::Digest::new(),
         None => tables::digest(&mut conn, &board.shared, carries).await?,
     };
+    let filters = board.logs.filters();
+    let here = tables::unfiltered_there(tables::unfiltered_here(here, filters), &there.filtered);
+    let digest = there.digest.map(|digest| tables::unfiltered_there(digest, &tables::filtered(filters)));
+    let there = Introduction { digest, ..there };
     let verdict = judge(target.region, &there, &here, before == log.tail().last_sequence);
     if let Verdict::Meet(applied) = &verdict {
-        applier::tables::insert_marker(&mut conn, *applied, owner)
+        applier::tables::insert_marker(&mut conn, *applied, owner, ddl_sources(target.region))
             .await
             .map_err(|e| format!("its marker: {e}"))?;
     }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use applier::logs::{Logs, RecordReader};
+use filters::{Filters, TableFilter};
 use link::{BoxFuture, LogProvider, ProviderError, RecordBatch, RecordSink, RecordStream, SinkError};
 use log_store::{Log, LogReader, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use transaction::binlog::View;
 use transaction::{RecordKind, RecordNumber, RegionName, Sequence};
 
 /// One log with its durable watermark to wait on.
@@ -24,6 +26,8 @@ pub(crate) struct LogSet {
     logs: BTreeMap<RegionName, Arc<OriginLog>>,
     /// Per (peer, origin), the last record that the peer said is durable there.
     acknowledged: Mutex<BTreeMap<(RegionName, RegionName), RecordNumber>>,
+    /// How logs of other origins are seen here.
+    filters: Arc<Filters>,
 }
 
 impl LogSet {
@@ -56,7 +60,17 @@ impl LogSet {
             });
             logs.insert(origin, Arc::new(OriginLog { log, durable }));
         }
-        Ok(Self { region, logs, acknowledged: Mutex::default() })
+        Ok(Self { region, logs, acknowledged: Mutex::default(), filters: Arc::default() })
+    }
+
+    /// The same, with the logs of other origins seen through filters.
+    pub(crate) fn through(self, filters: &Filters) -> Self {
+        Self { filters: Arc::new(filters.clone()), ..self }
+    }
+
+    /// The filters through which other origins' logs are seen.
+    pub(crate) fn filters(&self) -> &Filters {
+        &self.filters
     }
 
     /// The log of a region of the mesh.
@@ -102,6 +116,16 @@ impl Logs for LogSet {
             other => other,
         };
         Ok(Box::new(Reader(reader.map_err(|e| e.to_string())?)))
+    }
+
+    fn view(&self, origin: RegionName) -> Option<Arc<dyn View>> {
+        // What this region wrote is as it is.
+        let sees = origin != self.region && !self.filters.0.is_empty();
+        sees.then(|| self.filters.clone() as Arc<dyn View>)
+    }
+
+    fn is_lossy(&self, schema: &str, table: &str) -> bool {
+        self.filters.making(schema, table).is_some_and(TableFilter::is_lossy)
     }
 
     fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String> {

@@ -4,6 +4,7 @@
 //! history index, and only then extraction, application and pulls.
 
 pub(crate) mod board;
+mod checksum;
 pub(crate) mod clock;
 pub(crate) mod control;
 mod exchange;
@@ -34,6 +35,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use applier::ddl::{DdlPolicy, DdlSources};
 use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::policies::TablePolicy;
@@ -49,12 +51,13 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use transaction::{GtidSet, RecordNumber, RegionName, Sequence};
 
-use crate::config::{Config, DdlPolicy, TlsMode, connect as connect_mysql};
+use crate::config::{Config, TlsMode, connect as connect_mysql};
 use board::{Board, ExtractorProgress, ExtractorState};
 use clock::now_us;
 use control::{Parts, RegionControl};
 use journal::ConflictJournal;
 use logs::LogSet;
+use writes::Scope;
 
 /// Why a region cannot run, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +89,7 @@ pub(crate) struct Region {
     pub(crate) board: Arc<Board>,
     pub(crate) link: Link,
     pub(crate) connect: Connect,
-    pub(crate) carries: Carries,
+    pub(crate) scope: Scope,
     pub(crate) targets: Vec<Target>,
     owner: u64,
     /// Whether a peer's first questions may be answered: not before the server is known, nor while it is seeded.
@@ -113,7 +116,9 @@ impl Region {
         let store = Store::open(&config.region.data_dir, identity, options)?;
         let conflicts = Arc::new(ConflictJournal::open(&store)?);
         let wake = Arc::new(Notify::new());
-        let logs = Arc::new(LogSet::open(&store, region, names.iter().copied(), &wake)?);
+        let logs = Arc::new(
+            LogSet::open(&store, region, names.iter().copied(), &wake)?.through(&config.region.filter.0),
+        );
 
         let (runs, limits) = spill::open(&store, config.region.history_memory.0)?;
         let index = conflict::Index::new(&names, region).map_err(|e| RegionError(e.to_string()))?;
@@ -152,18 +157,22 @@ impl Region {
         });
         let patterns = config.mesh.tables.clone();
         let carries: Carries = Arc::new(move |schema, table| patterns.carries(schema, table));
+        let rules = config.clone();
+        let scope = Scope {
+            carries: carries.clone(),
+            ddl: Arc::new(move |schema, name| match rules.mesh.ddl.of(schema, name) {
+                // A statement cannot be seen through a filter.
+                DdlPolicy::Replicate if rules.region.filter.0.of(schema, name).is_some() => DdlPolicy::Halt,
+                policy => policy,
+            }),
+        };
 
         let parts = Arc::new(OnceLock::new());
         let control = Arc::new(RegionControl { parts: parts.clone() });
         let link = identity::link_of(&config, link::Options::default(), control)
             .map_err(|e| RegionError(e.to_string()))?;
         let ready = Arc::new(AtomicBool::new(false));
-        let given = Parts {
-            board: board.clone(),
-            connect: connect.clone(),
-            carries: carries.clone(),
-            ready: ready.clone(),
-        };
+        let given = Parts { board: board.clone(), connect: connect.clone(), carries, ready: ready.clone() };
         // Set once, here: the link is not served yet.
         let _ = parts.set(given);
 
@@ -187,7 +196,7 @@ impl Region {
             board,
             link,
             connect,
-            carries,
+            scope,
             targets,
             owner,
             ready,
@@ -265,7 +274,8 @@ impl Region {
                     self.link.clone(),
                     target.clone(),
                     self.connect.clone(),
-                    self.carries.clone(),
+                    self.scope.carries.clone(),
+                    self.ddl_sources(),
                     self.owner,
                     self.board.clone(),
                     self.shutdown.clone(),
@@ -346,8 +356,15 @@ impl Region {
         let own = self.config.own();
         let epoch = self.config.mesh.epoch;
         let from_log = || {
-            resume::from_log(log, self.config.region.name, epoch, own.writes, self.board.peers.clone())
-                .map_err(|e| RegionError(format!("the tail of this region's own log: {e}")))
+            resume::from_log(
+                log,
+                self.config.region.name,
+                epoch,
+                own.writes,
+                self.board.peers.clone(),
+                &self.ddl_sources(),
+            )
+            .map_err(|e| RegionError(format!("the tail of this region's own log: {e}")))
         };
         if let Some(resume) = from_log()? {
             return Ok(resume);
@@ -386,8 +403,8 @@ impl Region {
         let suspensions = applier::tables::suspensions(&mut *conn).await.map_err(|e| failed(&e))?;
         let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
         let mut ask = async |needs| applier::learn(conn, &shared, needs).await.map_err(|e| e.to_string());
-        let (logs, carries) = (&self.board.logs, &self.carries);
-        let done = rebuild::rebuild(logs, &applied, &self.board.shared, carries, &suspended, &mut ask)
+        let (logs, scope) = (&self.board.logs, &self.scope);
+        let done = rebuild::rebuild(logs, &applied, &self.board.shared, scope, &suspended, &mut ask)
             .await
             .map_err(|e| RegionError(format!("the history index cannot be rebuilt from the logs: {e}")))?;
         tracing::info!(
@@ -399,6 +416,11 @@ impl Region {
         Ok(())
     }
 
+    fn ddl_sources(&self) -> DdlSources {
+        let config = self.config.clone();
+        Arc::new(move |origin| config.mesh.ddl_source(origin))
+    }
+
     fn start_extraction(&mut self, resume: extractor::Resume) -> Result<(), RegionError> {
         let config = self.config.clone();
         let running = extraction::Extraction {
@@ -407,7 +429,7 @@ impl Region {
             resume,
             log: self.board.logs.own().log.clone(),
             dir: self.config.region.data_dir.clone(),
-            carries: self.carries.clone(),
+            scope: self.scope.clone(),
             board: self.board.clone(),
             shutdown: self.shutdown.clone(),
             runtime: tokio::runtime::Handle::current(),
@@ -439,11 +461,9 @@ impl Region {
             owner: self.owner,
             shared: self.board.shared.clone(),
             logs: self.board.logs.clone(),
-            carries: self.carries.clone(),
-            ddl: match self.config.mesh.ddl {
-                DdlPolicy::Halt => applier::effect::DdlPolicy::Halt,
-                DdlPolicy::Ignore => applier::effect::DdlPolicy::Ignore,
-            },
+            carries: self.scope.carries.clone(),
+            ddl: self.scope.ddl.clone(),
+            ddl_sources: self.ddl_sources(),
             policies: Arc::new(move |schema, table| {
                 let chosen = config.mesh.policies.of(schema, table);
                 TablePolicy { policy: chosen.policy.clone(), detect_only: chosen.detect_only }

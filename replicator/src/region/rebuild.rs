@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use applier::Shared;
-use applier::effect::Carries;
+use applier::logs::Logs;
 use conflict::{Index, Lacks};
 use log_store::Log;
+use transaction::binlog::View;
 use transaction::key::Need;
 use transaction::record::{Body, Record, RecordKind};
 use transaction::{Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Suspended};
 
 use super::logs::LogSet;
-use super::writes::{Stamps, Writes};
+use super::writes::{Scope, Stamps, Writes};
 
 /// How far each log counts: of the own one everything, of a copy what its marker says is applied.
 pub(crate) type Applied = Vec<(RegionName, Sequence)>;
@@ -33,7 +34,7 @@ pub(crate) async fn rebuild(
     logs: &LogSet,
     applied: &Applied,
     shared: &Shared,
-    carries: &Carries,
+    scope: &Scope,
     suspended: &Suspended,
     ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
 ) -> Result<Rebuilt, String> {
@@ -56,9 +57,10 @@ pub(crate) async fn rebuild(
         let from = stable.next().max(first_held(&log)).min(until.next());
         // Of its own writes a region holds nothing back.
         let held_back = if own_until == Sequence(u64::MAX) { &nothing } else { suspended };
-        let reading = Reading { origin: *origin, log, from, until, held_back };
+        let view = logs.view(*origin);
+        let reading = Reading { origin: *origin, log, from, until, held_back, view };
         let fresh = (from, until.next());
-        done.transactions += reading.insert(fresh, shared, carries, ask).await?;
+        done.transactions += reading.insert(fresh, shared, scope, ask).await?;
         readings.push(reading);
     }
     for round in 0.. {
@@ -72,7 +74,7 @@ pub(crate) async fn rebuild(
             // Newest first: where a transaction is put in before many others, those have to make room.
             while lower < upper {
                 let begin = lower.max(Sequence(upper.0.saturating_sub(AT_A_TIME)));
-                done.transactions += reading.insert((begin, upper), shared, carries, ask).await?;
+                done.transactions += reading.insert((begin, upper), shared, scope, ask).await?;
                 upper = begin;
             }
         }
@@ -103,6 +105,8 @@ struct Reading<'a> {
     until: Sequence,
     /// Tables of which this region applies less.
     held_back: &'a Suspended,
+    /// How its rows are seen here.
+    view: Option<Arc<dyn View>>,
 }
 
 impl Reading<'_> {
@@ -111,11 +115,11 @@ impl Reading<'_> {
         &self,
         (from, to): (Sequence, Sequence),
         shared: &Shared,
-        carries: &Carries,
+        scope: &Scope,
         ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
     ) -> Result<u64, String> {
         let Some(first) = self.first_record(from)? else { return Ok(0) };
-        let mut writes = Writes::default();
+        let mut writes = Writes::through(self.view.clone());
         let (mut whole, mut chain) = (false, Suspended::default());
         let mut count = 0;
         let mut reader = self.log.read_from(first).map_err(|e| e.to_string())?;
@@ -146,7 +150,7 @@ impl Reading<'_> {
             loop {
                 let checksums = record.event_checksums;
                 let apart = [self.held_back, record.suspended().unwrap_or(&chain)];
-                let needs = writes.collect(events, checksums, shared, carries, &apart, &mut |_| {})?;
+                let needs = writes.collect(events, checksums, shared, scope, &apart, &mut |_| {})?;
                 if needs.is_empty() {
                     break;
                 }
@@ -157,7 +161,10 @@ impl Reading<'_> {
                 let (context, suspends) = (&body.context, &body.suspended);
                 let stamps = Stamps { origin, sequence, hlc, context, suspended: suspends, repairs };
                 let mut index = shared.index.lock();
-                writes.insert_into(&mut index, &stamps, self.held_back).map_err(|e| e.to_string())?;
+                let mut tables = shared.tables.lock();
+                writes
+                    .insert_into(&mut index, &mut tables, &stamps, self.held_back)
+                    .map_err(|e| e.to_string())?;
                 // Nothing may be pruned yet, so merging runs is not left to that.
                 while index.tidy(AT_A_TIME as usize).map_err(|e| e.to_string())? {}
                 count += 1;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use applier::ddl::DdlSources;
 use extractor::{Resume, Stamper};
 use log_store::Log;
 use transaction::record::{Body, Lineage, PositionBody, Record, RecordKind};
@@ -15,6 +16,7 @@ pub(crate) fn from_log(
     epoch: Epoch,
     may_write: bool,
     peers: Vec<RegionName>,
+    ddl_sources: &DdlSources,
 ) -> Result<Option<Resume>, String> {
     let Some(number) = log.find_last(RecordKind::Position).map_err(|e| e.to_string())? else {
         return Ok(None);
@@ -40,6 +42,7 @@ pub(crate) fn from_log(
                     logged: VecDeque::new(),
                     next_record: record.number.next(),
                     may_write,
+                    ddl_sources: peers.iter().map(|peer| (ddl_sources(*peer), *peer)).collect(),
                     peers: peers.clone(),
                 });
             }

@@ -11,7 +11,7 @@ use transaction::record::Record;
 use transaction::{Context, Hlc, RecordNumber, RegionName, Sequence};
 
 use super::control::Parts;
-use super::rows;
+use super::{checksum, rows};
 
 /// Bytes of rows that one part of the answer carries.
 const PART_LEN: usize = 1 << 20;
@@ -78,7 +78,7 @@ pub(crate) struct Sent {
 
 /// First byte of each part after the head.
 pub(crate) const PART_ROWS: u8 = 1;
-/// The table is complete: number of rows and checksum follow, u64 each.
+/// The table is complete: number of rows and checksum ([`checksum::of_rows`]) follow, u64 each.
 pub(crate) const PART_TABLE_END: u8 = 2;
 
 /// Sends the copy.
@@ -213,6 +213,11 @@ async fn own_reach(parts: &Parts, sequence: Sequence) -> Result<Reached, String>
 }
 
 async fn describe(conn: &mut Conn, parts: &Parts) -> Result<Vec<Table>, String> {
+    if !parts.board.logs.filters().0.is_empty() {
+        return Err(
+            "this region sees tables through filters ([[region.filter]]): seed from another one".into()
+        );
+    }
     let failed = |e: mysql_async::Error| format!("definitions in the giving region: {e}");
     let text = |value: Option<Vec<u8>>| String::from_utf8_lossy(&value.unwrap_or_default()).into_owned();
     let carried = super::tables::carried(conn, &parts.board.shared, &parts.carries).await?;
@@ -282,9 +287,7 @@ async fn send_rows(conn: &mut Conn, table: &Table, sender: &mpsc::Sender<Answer>
     if bytes.len() > 1 {
         part(sender, bytes).await?;
     }
-    let checksum: Option<(Vec<u8>, Option<u64>)> =
-        conn.query_first(format!("CHECKSUM TABLE {name}")).await.map_err(failed)?;
-    let checksum = checksum.and_then(|(_, checksum)| checksum).unwrap_or(0);
+    let checksum = checksum::of_rows(conn, &table.schema, &table.table).await.map_err(failed)?.unwrap_or(0);
     let mut end = vec![PART_TABLE_END];
     end.extend_from_slice(&count.to_le_bytes());
     end.extend_from_slice(&checksum.to_le_bytes());

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use applier::Shared;
 use applier::definitions::{self, Definition};
 use applier::effect::Carries;
+use filters::{Filters, Pattern};
 use mysql_async::Conn;
-use mysql_async::prelude::*;
+
+use super::checksum;
 
 /// Per table, `schema.table`: a text of its definition, and its checksum.
 pub(crate) type Digest = BTreeMap<String, TableDigest>;
@@ -16,7 +18,7 @@ pub(crate) type Digest = BTreeMap<String, TableDigest>;
 pub(crate) struct TableDigest {
     /// Columns and key, as text.
     pub(crate) definition: String,
-    /// `CHECKSUM TABLE`.
+    /// See [`checksum::of_rows`].
     pub(crate) checksum: Option<u64>,
 }
 
@@ -36,16 +38,40 @@ pub(crate) async fn carried(
 pub(crate) async fn digest(conn: &mut Conn, shared: &Shared, carries: &Carries) -> Result<Digest, String> {
     let mut digest = Digest::new();
     for ((schema, table), definition) in carried(conn, shared, carries).await? {
-        let quote = transaction::binlog::sql_identifier;
-        let row: Option<(String, Option<u64>)> = conn
-            .query_first(format!("CHECKSUM TABLE {}.{}", quote(&schema), quote(&table)))
-            .await
-            .map_err(|e| format!("checksum of {schema}.{table}: {e}"))?;
-        let checksum = row.and_then(|(_, checksum)| checksum);
-        let text = format!("{:?} key {:?}", definition.columns, definition.primary_key);
+        let failed = |e| format!("checksum of {schema}.{table}: {e}");
+        let checksum = checksum::of_rows(conn, &schema, &table).await.map_err(failed)?;
+        let mut text = format!("{:?} key {:?}", definition.columns, definition.primary_key);
+        // One side's checksum would be of another kind than the other's.
+        if checksum::is_multi_valued(conn, &schema, &table).await.map_err(failed)? {
+            text.push_str(" with a multi-valued index");
+        }
         digest.insert(format!("{schema}.{table}"), TableDigest { definition: text, checksum });
     }
     Ok(digest)
+}
+
+/// Without the tables that filters make, by their names here: they are not what another region has.
+pub(crate) fn unfiltered_here(mut digest: Digest, filters: &Filters) -> Digest {
+    digest.retain(|name, _| {
+        let (schema, table) = name.split_once('.').unwrap_or((name, ""));
+        filters.making(schema, table).is_none()
+    });
+    digest
+}
+
+/// Without the tables that another region sees through filters.
+pub(crate) fn unfiltered_there(mut digest: Digest, patterns: &[String]) -> Digest {
+    let patterns: Vec<Pattern> = patterns.iter().filter_map(|pattern| pattern.parse().ok()).collect();
+    digest.retain(|name, _| {
+        let (schema, table) = name.split_once('.').unwrap_or((name, ""));
+        !patterns.iter().any(|pattern| pattern.matches(schema, table))
+    });
+    digest
+}
+
+/// The patterns of tables, by the names that they have elsewhere, that are seen through filters.
+pub(crate) fn filtered(filters: &Filters) -> Vec<String> {
+    filters.0.iter().flat_map(|filter| filter.tables.iter().map(ToString::to_string)).collect()
 }
 
 /// The tables in which two regions differ, and how; empty if they are equal.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use applier::Shared;
+use applier::ddl::{self, DdlPolicies, Verdict};
 use applier::effect::Carries;
-use conflict::Index;
-use transaction::binlog::{Item, TableMap, Tables, for_each_item};
+use conflict::{DdlWrite, Index, TableHistories};
+use transaction::binlog::{Item, TableMap, Tables, View, for_each_item};
 use transaction::key::{KeyError, Need, keys_of_change};
-use transaction::{Context, Hlc, KeyHash, RegionName, RepairPlace, Sequence, Suspended};
+use transaction::{Context, DdlStatement, Hlc, KeyHash, RegionName, RepairPlace, Sequence, Suspended};
 
 /// Key, index, and whether the row lives.
 type Write = (KeyHash, u32, bool);
@@ -24,6 +25,17 @@ pub(crate) struct Writes {
     found: Vec<Write>,
     /// Of tables that are to be told apart, by schema and table.
     apart: ByTable,
+    /// Which tables it writes to, some of them more than once.
+    touched: Vec<Arc<TableMap>>,
+    /// The DDL in it.
+    statements: Vec<DdlStatement>,
+}
+
+/// What of a log counts.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub(crate) carries: Carries,
+    pub(crate) ddl: DdlPolicies,
 }
 
 /// What a transaction is beside its writes.
@@ -40,6 +52,11 @@ pub(crate) struct Stamps<'a> {
 }
 
 impl Writes {
+    /// Of a log that is seen through a view.
+    pub(crate) fn through(view: Option<Arc<dyn View>>) -> Self {
+        Self { tables: Tables::through(view), ..Self::default() }
+    }
+
     /// Adds the writes of carried tables in `events`. If weights are missing, they are returned, all of them at once, and
     /// nothing was added. Local DDL makes known definitions stale. `narrow` is told each table whose images lack columns.
     /// `apart`: which tables are suspended, here or where the transaction is from.
@@ -48,7 +65,7 @@ impl Writes {
         events: &[u8],
         checksums: bool,
         shared: &Shared,
-        carries: &Carries,
+        scope: &Scope,
         apart: &[&Suspended],
         narrow: &mut dyn FnMut(&Arc<TableMap>),
     ) -> Result<Vec<Need>, String> {
@@ -60,17 +77,26 @@ impl Writes {
             .collect();
         let (mut needs, mut scratch) = (Vec::new(), Vec::new());
         let weights = shared.weights.read();
-        let Self { tables, next_index, found, apart: kept_apart } = self;
+        let Self { tables, next_index, found, apart: kept_apart, touched, statements } = self;
         for_each_item::<KeyError>(events, checksums, tables, next_index, &mut |item| {
             let (table, index, change) = match item {
-                Item::Statement(_) => {
+                Item::Statement { query, timestamp } => {
                     shared.definitions_changed();
+                    // What is not replicated is each region's own affair.
+                    if let Verdict::Replicate(found) =
+                        ddl::judge(&query, timestamp, &scope.carries, &scope.ddl)
+                    {
+                        statements.push(found);
+                    }
                     return Ok(());
                 }
                 Item::Change { table, index, change, .. } => (table, index, change),
             };
-            if !carries(&table.schema, &table.table) {
+            if !(scope.carries)(&table.schema, &table.table) {
                 return Ok(());
+            }
+            if touched.last().is_none_or(|last| !Arc::ptr_eq(last, table)) {
+                touched.push(table.clone());
             }
             if table.absent().next().is_some() {
                 narrow(table);
@@ -106,17 +132,28 @@ impl Writes {
     pub(crate) fn insert_into(
         &mut self,
         index: &mut Index,
+        tables: &mut TableHistories,
         stamps: &Stamps<'_>,
         held_back: &Suspended,
     ) -> Result<(), conflict::Error> {
         let Stamps { origin, sequence, hlc, context, suspended, repairs } = *stamps;
+        let is_held = |schema: &str, table: &str| {
+            held_back.get(schema, table).is_some_and(|here| sequence > here.applied.get(origin))
+        };
+        for table in self.touched.drain(..).filter(|table| !is_held(&table.schema, &table.table)) {
+            tables.wrote(&table.schema, &table.table, origin, sequence);
+        }
+        for statement in self.statements.drain(..) {
+            if !statement.tables().any(|table| is_held(&table.schema, &table.name)) {
+                tables.ran(DdlWrite::new(origin, sequence, &statement));
+            }
+        }
         let (found, apart) = self.finish();
         if !index.insert(origin, sequence, hlc, context, repairs, found)? {
             return Ok(());
         }
         for ((schema, table), writes) in apart {
-            let here = held_back.get(&schema, &table);
-            if here.is_some_and(|here| sequence > here.applied.get(origin)) {
+            if is_held(&schema, &table) {
                 continue;
             }
             let context = suspended.of_table(&schema, &table, context);
@@ -137,5 +174,7 @@ impl Writes {
         self.next_index = 0;
         self.found.clear();
         self.apart.clear();
+        self.touched.clear();
+        self.statements.clear();
     }
 }

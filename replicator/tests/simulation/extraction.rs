@@ -4,14 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use applier::effect::Carries;
 use applier::{Passed, Shared};
 use extractor::{Extractor, Place, Progress, Resume, Sink, Stamp};
 use log_store::Log;
 use tokio::sync::Notify;
-use transaction::{RegionName, RepairPlace, Suspended};
+use transaction::{Hlc, RegionName, RepairPlace, Sequence, Suspended};
 
-use super::super::writes::{Stamps, Writes};
+use super::super::writes::{Scope, Stamps, Writes};
 use super::binlog::{Binlog, Group};
 use super::clock;
 use super::schema::weigh;
@@ -26,15 +25,15 @@ pub(crate) struct RegionSink {
     pub(crate) log: Arc<Log>,
     pub(crate) dirty: Rc<Notify>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) carries: Carries,
+    pub(crate) scope: Scope,
     pub(crate) writes: Writes,
 }
 
 impl RegionSink {
     fn collect(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<(), String> {
         loop {
-            let (apart, carries) = ([&stamp.suspended], &self.carries);
-            let needs = self.writes.collect(events, checksums, &self.shared, carries, &apart, &mut |_| {})?;
+            let (apart, scope) = ([&stamp.suspended], &self.scope);
+            let needs = self.writes.collect(events, checksums, &self.shared, scope, &apart, &mut |_| {})?;
             if needs.is_empty() {
                 return Ok(());
             }
@@ -47,7 +46,10 @@ impl RegionSink {
         let (origin, sequence, hlc) = (self.region, *sequence, *hlc);
         let stamps = Stamps { origin, sequence, hlc, context, suspended, repairs };
         let mut index = self.shared.index.lock();
-        self.writes.insert_into(&mut index, &stamps, &Suspended::default()).map_err(|e| e.to_string())
+        let mut tables = self.shared.tables.lock();
+        self.writes
+            .insert_into(&mut index, &mut tables, &stamps, &Suspended::default())
+            .map_err(|e| e.to_string())
     }
 }
 
@@ -60,6 +62,10 @@ impl Sink for RegionSink {
     fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
         self.collect(stamp, events, false)?;
         self.insert(stamp, places)
+    }
+
+    fn hlc(&mut self, _: RegionName, _: Sequence) -> Result<Hlc, String> {
+        Err("the simulated servers know no DDL".to_owned())
     }
 
     fn spool(&mut self) -> Result<Box<dyn extractor::Spool>, String> {

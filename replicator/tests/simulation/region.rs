@@ -5,7 +5,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use applier::effect::{Carries, DdlPolicy};
+use applier::ddl::{self, DdlPolicy, DdlSources};
+use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::journal::{Entry, Journal};
 use applier::target::{Connector, Target};
@@ -19,7 +20,7 @@ use transaction::{Epoch, GtidSet, Hlc, RecordNumber, RegionName, Sequence};
 use super::super::board::{Board, ExtractorProgress};
 use super::super::journal::ConflictJournal;
 use super::super::logs::LogSet;
-use super::super::writes::Writes;
+use super::super::writes::{Scope, Writes};
 use super::super::{rebuild, resume, retention, spill};
 use super::clock;
 use super::extraction::{self, RegionSink};
@@ -130,6 +131,8 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         wake: wake.clone(),
     });
     let carries: Carries = Arc::new(|schema, _| schema == "s");
+    let scope = Scope { carries: carries.clone(), ddl: ddl::always(DdlPolicy::Halt) };
+    let ddl_sources: DdlSources = Arc::new(|_| Default::default());
     settle_damage(mesh, place, &board)?;
     mesh.recognise(place, &board.logs);
 
@@ -151,7 +154,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     };
 
     let own = board.logs.own().log.clone();
-    let from_log = || resume::from_log(&own, region, Epoch(1), true, peers.clone());
+    let from_log = || resume::from_log(&own, region, Epoch(1), true, peers.clone(), &ddl_sources);
     let resumed = match from_log()? {
         Some(resumed) => resumed,
         None => {
@@ -178,7 +181,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
             Ok(())
         };
         let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
-        rebuild::rebuild(&board.logs, &applied, &shared, &carries, &suspended, &mut ask).await?;
+        rebuild::rebuild(&board.logs, &applied, &shared, &scope, &suspended, &mut ask).await?;
     }
 
     let (stop, shutdown) = watch::channel(false);
@@ -188,7 +191,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         log: own.clone(),
         dirty: dirty.clone(),
         shared: shared.clone(),
-        carries: carries.clone(),
+        scope: scope.clone(),
         writes: Writes::default(),
     };
     let (schema, owner) = (mesh.schema.clone(), mesh.names[0]);
@@ -199,7 +202,8 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         shared: shared.clone(),
         logs: board.logs.clone(),
         carries,
-        ddl: DdlPolicy::Halt,
+        ddl: scope.ddl,
+        ddl_sources,
         policies: {
             let table: BTreeMap<&str, _> =
                 schema.tables.iter().map(|t| (t.name, policy(&schema, t.name, owner))).collect();

@@ -4,13 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use applier::definitions::Definition;
-use applier::relations::{ForeignKey, Relations, UniqueKey};
+use applier::relations::{ForeignKey, Relations, TableName, UniqueKey};
 use applier::tables::{Applied, Suspension};
 use applier::target::{Connector, KeyImage, Target};
 use applier::{MarkerChange, Passed, Shared, SqlFailure};
 use transaction::binlog::{TableMap, row_image, row_values};
 use transaction::key::Need;
-use transaction::{RegionName, Weights};
+use transaction::{DdlStatement, Gtid, RegionName, Weights};
 
 use super::foreign::Foreign;
 use super::locks::{Resource, Txn};
@@ -405,4 +405,30 @@ impl Target for Session {
         }
         Ok(())
     }
+
+    fn has_tags(&self) -> bool {
+        true
+    }
+
+    async fn begin_ddl(&mut self) -> Result<(), SqlFailure> {
+        Err(no_ddl())
+    }
+
+    async fn has_executed(&mut self, _: &Gtid) -> Result<bool, SqlFailure> {
+        Err(no_ddl())
+    }
+
+    async fn lock_tables(&mut self, _: &[TableName]) -> Result<(), SqlFailure> {
+        Err(no_ddl())
+    }
+
+    async fn run_ddl(&mut self, _: &Gtid, _: &DdlStatement) -> Result<(), SqlFailure> {
+        Err(no_ddl())
+    }
+
+    async fn end_ddl(&mut self) {}
+}
+
+fn no_ddl() -> SqlFailure {
+    halt("the simulated servers know no DDL")
 }

@@ -47,9 +47,10 @@ fn partial_json(server: &ServerFacts) -> Check {
     let name = "binlog_row_value_options";
     match server.variable(name) {
         "" => Check::ok(name, "none: JSON is logged whole"),
+        "PARTIAL_JSON" => Check::ok(name, "PARTIAL_JSON: changes in part are made whole where they are read"),
         found => Check::refuse(
             name,
-            format!("{found}: changes of JSON are logged in part, but conflicts are decided on whole rows"),
+            format!("{found}: not known to this version of Concord"),
             format!("SET PERSIST {name} = '', and let clients reconnect"),
         ),
     }

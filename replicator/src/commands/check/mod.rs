@@ -144,7 +144,7 @@ pub(crate) async fn preflight(config: &Config, untested_server: bool) -> Preflig
 pub(crate) fn judge_server(config: &Config, server: &ServerFacts, untested_server: bool) -> Vec<Check> {
     let mut checks = server::judge(server, config, untested_server);
     checks.extend(binlog::judge(server, &config.mesh.tables));
-    checks.extend(privileges::judge(server, &config.mesh.tables));
+    checks.extend(privileges::judge(server, &config.mesh.tables, config.mesh.ddl.replicates()));
     checks.extend(tables::judge(server, config));
     checks.extend(policies::judge(server, config));
     checks

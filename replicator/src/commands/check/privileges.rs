@@ -3,7 +3,7 @@
 use filters::Patterns;
 
 use super::{Check, ServerFacts};
-use crate::commands::grants::{self, Need, Scope};
+use crate::commands::grants::{self, Need, Only, Scope, With};
 
 /// Privileges that include another one.
 const STRONGER: [(&str, &[&str]); 2] =
@@ -12,7 +12,8 @@ const STRONGER: [(&str, &[&str]); 2] =
 /// The first release that has tagged GTIDs, and the privilege for them.
 const TAGS_SINCE: (u32, u32) = (8, 3);
 
-pub(super) fn judge(server: &ServerFacts, tables: &Patterns) -> Vec<Check> {
+/// `ddl`: whether DDL is to be run.
+pub(super) fn judge(server: &ServerFacts, tables: &Patterns, ddl: bool) -> Vec<Check> {
     let name = "privileges";
     let held = Held::new(server);
     let account = match server.account.rsplit_once('@') {
@@ -23,7 +24,7 @@ pub(super) fn judge(server: &ServerFacts, tables: &Patterns) -> Vec<Check> {
         privilege != "TRANSACTION_GTID_TAG" || server.version().is_none_or(|version| version >= TAGS_SINCE)
     };
     let mut checks = Vec::new();
-    for need in grants::needs(false) {
+    for need in grants::needs(With { seed: false, ddl }) {
         let lacking: Vec<&str> = need
             .privileges
             .iter()
@@ -46,7 +47,8 @@ pub(super) fn judge(server: &ServerFacts, tables: &Patterns) -> Vec<Check> {
         ));
     }
     if checks.is_empty() {
-        let seeding = grants::needs(true).filter(|need| need.seed_only);
+        let seeding =
+            grants::needs(With { seed: true, ddl: false }).filter(|need| need.only == Some(Only::Seed));
         let lacking: Vec<&str> = seeding
             .flat_map(|need| need.privileges.iter().map(move |p| (*p, need.scope)))
             .filter(|(p, scope)| !held.covers(p, *scope, server, tables))
@@ -64,7 +66,7 @@ pub(super) fn judge(server: &ServerFacts, tables: &Patterns) -> Vec<Check> {
 fn remedy(need: &Need, lacking: &[&str], tables: &Patterns, account: &str) -> String {
     // A statement for exactly what is lacking, on the objects that `concord grants` would name.
     let all = need.privileges.join(", ");
-    let statements = grants::grants(need, tables, false, account);
+    let statements = grants::grants(need, tables, With { seed: false, ddl: false }, account);
     statements.iter().map(|s| s.replacen(&all, &lacking.join(", "), 1)).collect::<Vec<_>>().join("; ")
 }
 
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_account_with_what_run_needs_passes_and_seeding_is_mentioned() {
-        let checks = judge(&server(&RUN), &shop());
+        let checks = judge(&server(&RUN), &shop(), false);
         assert_eq!(checks.len(), 1);
         assert!(
             checks[0].detail.contains("for concord seed it lacks")
@@ -266,12 +268,19 @@ mod tests {
         for (from, to, statement) in cases {
             let changed: Vec<String> = RUN.iter().map(|line| line.replace(from, to)).collect();
             let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
-            let checks = judge(&server(&changed), &shop());
+            let checks = judge(&server(&changed), &shop(), false);
             assert_eq!(checks.len(), 1, "{from}: {checks:?}");
             assert_eq!(checks[0].remedy, statement);
         }
-        let checks = judge(&server(&RUN), &Patterns::everything());
+        let checks = judge(&server(&RUN), &Patterns::everything(), false);
         assert!(checks[0].detail.contains("on crm.notes"), "{checks:?}");
+    }
+
+    #[test]
+    fn running_ddl_takes_more() {
+        let checks = judge(&server(&RUN), &shop(), true);
+        assert_eq!(checks.len(), 2, "{checks:?}");
+        assert!(checks[0].remedy.contains("CREATE ROUTINE") && checks[1].remedy.contains("SET_ANY_DEFINER"));
     }
 
     #[test]
@@ -281,20 +290,23 @@ mod tests {
             RUN[1],
             "GRANT BACKUP_ADMIN,FLUSH_TABLES ON *.* TO `c`@`%`",
         ];
-        assert_eq!(judge(&server(&all), &Patterns::everything())[0].detail, "all that run and seed need");
+        assert_eq!(
+            judge(&server(&all), &Patterns::everything(), false)[0].detail,
+            "all that run and seed need"
+        );
 
         let mut revoked = server(&[all[0], all[1], "REVOKE INSERT ON `shop`.* FROM `c`@`%`"]);
         revoked.variables.insert("partial_revokes".to_owned(), "ON".to_owned());
-        let checks = judge(&revoked, &shop());
+        let checks = judge(&revoked, &shop(), false);
         assert_eq!(checks[0].remedy, "GRANT INSERT ON `shop`.* TO 'c'@'%'");
         revoked.grants.push("GRANT INSERT ON `shop`.* TO `c`@`%`".to_owned());
-        assert_eq!(judge(&revoked, &shop()).len(), 1);
-        assert!(judge(&revoked, &shop())[0].remedy.is_empty());
+        assert_eq!(judge(&revoked, &shop(), false).len(), 1);
+        assert!(judge(&revoked, &shop(), false)[0].remedy.is_empty());
     }
 
     #[test]
     fn all_on_the_server_does_not_include_dynamic_privileges() {
-        let checks = judge(&server(&["GRANT ALL PRIVILEGES ON *.* TO `c`@`%`"]), &shop());
+        let checks = judge(&server(&["GRANT ALL PRIVILEGES ON *.* TO `c`@`%`"]), &shop(), false);
         let lacking: Vec<&str> = checks.iter().map(|check| check.remedy.as_str()).collect();
         // SUPER, which is not dynamic, stands in for the right to set session variables.
         assert_eq!(lacking.len(), 2, "{lacking:?}");

@@ -104,7 +104,7 @@ fn each_variable_is_judged_by_itself() {
         ("binlog_row_image", "MINIMAL", Refuse, "binlog_row_image"),
         ("binlog_row_image", "NOBLOB", Refuse, "binlog_row_image"),
         ("binlog_row_metadata", "MINIMAL", Refuse, "binlog_row_metadata"),
-        ("binlog_row_value_options", "PARTIAL_JSON", Refuse, "binlog_row_value_options"),
+        ("binlog_row_value_options", "PARTIAL_ALL", Refuse, "binlog_row_value_options"),
         ("binlog_checksum", "NONE", Warn, "binlog_checksum"),
         ("binlog_expire_logs_seconds", "3600", Warn, "binlog retention"),
         ("sync_binlog", "0", Refuse, "sync_binlog"),
@@ -126,7 +126,11 @@ fn each_variable_is_judged_by_itself() {
         server.variables.insert(name.to_owned(), value.to_owned());
         assert_eq!(complaints(&server), [(verdict, check)], "{name} = {value}");
     }
-    for (name, value) in [("binlog_expire_logs_seconds", "0"), ("binlog_expire_logs_seconds", "86400")] {
+    for (name, value) in [
+        ("binlog_row_value_options", "PARTIAL_JSON"),
+        ("binlog_expire_logs_seconds", "0"),
+        ("binlog_expire_logs_seconds", "86400"),
+    ] {
         let mut server = sound();
         server.variables.insert(name.to_owned(), value.to_owned());
         assert_eq!(complaints(&server), [], "{name} = {value}");

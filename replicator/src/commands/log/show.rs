@@ -110,7 +110,7 @@ pub(super) fn show(
                 let repair = stamps.repairs.get(index as usize).copied();
                 form.change(&Change { repair, ..Change::decode(table, flags, index, change)? }, out)?;
             }
-            Item::Statement(statement) => form.statement(&statement, out)?,
+            Item::Statement { query: statement, .. } => form.statement(&statement, out)?,
         }
         Ok::<(), Stop>(())
     })?;

@@ -111,11 +111,14 @@ impl Region {
             index = index.spilling(Arc::new(runs::MemoryRuns::default()), limits);
         }
         let shared = Shared::new(index, Weights::default());
-        let carries: Carries = Arc::new(|_, table| table == "stock");
+        let scope = Scope {
+            carries: Arc::new(|_, table| table == "stock"),
+            ddl: applier::ddl::always(applier::ddl::DdlPolicy::Halt),
+        };
         let applied = regions.map(|region| (region, Sequence(u64::MAX))).to_vec();
         let mut ask = async |_: Vec<Need>| -> Result<(), String> { panic!("no text is a key") };
         let done =
-            rebuild(&self.logs, &applied, &shared, &carries, &Default::default(), &mut ask).await.unwrap();
+            rebuild(&self.logs, &applied, &shared, &scope, &Default::default(), &mut ask).await.unwrap();
         (shared, done)
     }
 
@@ -202,8 +205,10 @@ fn a_restart_goes_on_behind_the_repairs_that_the_log_holds() {
     region.repair("eu", 5, 70, &[("us", 2)], write("us", 1, 10));
     region.sync();
     let log = &region.logs.own().log;
-    let resume =
-        super::super::resume::from_log(log, name("eu"), Epoch(1), true, Vec::new()).unwrap().unwrap();
+    let sources: applier::ddl::DdlSources = Arc::new(|_| Default::default());
+    let resume = super::super::resume::from_log(log, name("eu"), Epoch(1), true, Vec::new(), &sources)
+        .unwrap()
+        .unwrap();
     let logged: Vec<u64> = resume.logged.iter().map(|(sequence, _)| sequence.0).collect();
     assert_eq!((logged, resume.next_record), (vec![4, 5], RecordNumber(4)));
     assert_eq!(resume.stamper.last_sequence, Sequence(3));

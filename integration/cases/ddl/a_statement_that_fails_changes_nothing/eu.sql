@@ -1,0 +1,9 @@
+-- error: 1050
+CREATE TABLE t (id INT);
+-- error: 1091
+ALTER TABLE t DROP COLUMN nope;
+-- error: 1062
+ALTER TABLE t ADD COLUMN k INT DEFAULT 1, ADD UNIQUE KEY (k);
+-- error: 1051
+DROP TABLE never;
+INSERT INTO t VALUES (3, 'three');

@@ -1,0 +1,1 @@
+UPDATE t SET a = id, first = NULL WHERE id > 1;

@@ -1,0 +1,1 @@
+UPDATE `größe` SET `maß` = 'ẞ';

@@ -1,0 +1,1 @@
+UPDATE `a ``b" 'c` SET `select` = 9;

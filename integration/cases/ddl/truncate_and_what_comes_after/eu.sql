@@ -1,0 +1,4 @@
+TRUNCATE TABLE t;
+INSERT INTO t VALUES (1, 'again');
+TRUNCATE t;
+INSERT INTO t VALUES (2, 'and again');

@@ -1,0 +1,1 @@
+SELECT GROUP_CONCAT(id) = '3' FROM t;

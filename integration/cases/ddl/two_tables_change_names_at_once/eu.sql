@@ -1,0 +1,7 @@
+CREATE TABLE u LIKE t;
+INSERT INTO u VALUES (7, 'seven');
+RENAME TABLE t TO x, u TO t, x TO u;
+INSERT INTO t VALUES (8, 'in t');
+INSERT INTO u VALUES (9, 'in u');
+ALTER TABLE u RENAME TO w;
+UPDATE w SET v = UPPER(v);

@@ -1,0 +1,2 @@
+DELETE FROM t WHERE id = 7;
+INSERT INTO w VALUES (7, 'w');

@@ -1,0 +1,11 @@
+CREATE DEFINER = definer@localhost VIEW seen AS SELECT id, UPPER(v) AS v FROM t WHERE id < 100 WITH CHECK OPTION;
+UPDATE seen SET id = 20 WHERE id = 2;
+CREATE DEFINER = definer@localhost PROCEDURE fill(IN n INT) INSERT INTO t VALUES (n, CONCAT('p', n));
+CALL fill(30);
+CREATE DEFINER = definer@localhost TRIGGER up BEFORE UPDATE ON t FOR EACH ROW SET NEW.v = CONCAT(NEW.v, '!');
+UPDATE t SET v = 'x' WHERE id = 1;
+CREATE OR REPLACE DEFINER = definer@localhost VIEW seen AS SELECT id FROM t;
+DROP PROCEDURE fill;
+DROP TRIGGER up;
+UPDATE t SET v = 'plain' WHERE id = 30;
+DROP VIEW seen;

@@ -1,0 +1,4 @@
+CREATE USER IF NOT EXISTS definer@localhost;
+GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, TRIGGER ON *.* TO definer@localhost;
+CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20));
+INSERT INTO t VALUES (1, 'one'), (2, 'two');

@@ -1,0 +1,11 @@
+SET SESSION binlog_row_value_options = PARTIAL_JSON;
+UPDATE t SET j = JSON_ARRAY_APPEND(j, '$', 'appended');
+UPDATE t SET j = JSON_SET(j, '$[100]', 'far beyond the end') WHERE id <> 2;
+UPDATE t SET j = JSON_ARRAY_INSERT(j, '$[0]', 'first', '$[last]', 'before the last') WHERE id = 1;
+UPDATE t SET j = JSON_ARRAY_INSERT(j, '$[50]', 'at the end') WHERE id = 1;
+UPDATE t SET j = JSON_REMOVE(j, '$[1]', '$[last]', '$[last-2]') WHERE id = 1;
+UPDATE t SET j = JSON_SET(j, '$[last]', 'the last', '$[last-1]', JSON_ARRAY(JSON_ARRAY())) WHERE id = 1;
+UPDATE t SET j = JSON_SET(j, '$[0].list[0][1]', 22, '$[0].list[1][5]', 5) WHERE id = 2;
+UPDATE t SET j = JSON_ARRAY_APPEND(j, '$[0].list', JSON_ARRAY(5), '$[0].list[0]', 2.5) WHERE id = 2;
+UPDATE t SET j = JSON_REMOVE(j, '$[0].list[last][0]', '$[0].list[0]') WHERE id = 2;
+UPDATE t SET j = JSON_SET(JSON_ARRAY_INSERT(JSON_REMOVE(j, '$[0]'), '$[0]', 'new first'), '$[last]', 7) WHERE id = 3;

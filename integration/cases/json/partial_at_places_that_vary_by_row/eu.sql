@@ -1,0 +1,16 @@
+SET SESSION binlog_row_value_options = PARTIAL_JSON;
+UPDATE t SET a = JSON_SET(a, CONCAT('$.k', n % 6), n * n), b = JSON_SET(b, CONCAT('$[', n % 5, ']'), n * n) WHERE n % 3 > 0;
+UPDATE t SET a = JSON_REMOVE(a, CONCAT('$.k', n % 4)), b = JSON_REMOVE(b, CONCAT('$[', n % 3, ']')) WHERE n % 2 = 0;
+UPDATE t SET b = JSON_ARRAY_INSERT(b, CONCAT('$[', n % 7, ']'), CONCAT('at ', n % 7)), c = JSON_SET(c, CONCAT('$."', n, '.', n % 9, '"'), n);
+UPDATE t SET a = JSON_SET(JSON_REMOVE(a, CONCAT('$.k', n % 3)), CONCAT('$.k', n % 5), REPEAT('z', n * 300 % 1000), '$.k2[1]', JSON_OBJECT('n', n)) WHERE n % 5 < 3;
+UPDATE t SET a = IF(n % 2 = 0, JSON_SET(a, '$.k0', 'one of two'), a), b = IF(n % 3 = 0, CAST('"whole"' AS JSON), b) WHERE n < 100;
+UPDATE t SET n = n + 1000 WHERE n % 10 = 0;
+UPDATE t SET a = JSON_MERGE_PATCH(a, '{"k1": null, "merged": 1}'), b = JSON_ARRAY_APPEND(b, '$', n, '$[0]', -n) WHERE n % 4 = 1;
+BEGIN;
+UPDATE t SET a = JSON_SET(a, '$.pad', '') WHERE n % 6 = 1;
+SAVEPOINT s;
+UPDATE t SET a = JSON_SET(a, '$.pad', 'undone') WHERE n % 6 = 2;
+ROLLBACK TO s;
+UPDATE t SET a = JSON_REPLACE(a, '$.pad', JSON_ARRAY(a->'$.k0', a->'$.k1')) WHERE n % 6 = 3;
+DELETE FROM t WHERE n % 6 = 4;
+COMMIT;

@@ -1,0 +1,2 @@
+CREATE TABLE t (a JSON, k VARBINARY(8), n INT, b JSON NOT NULL, c JSON, PRIMARY KEY (n, k));
+INSERT INTO t SELECT IF(n % 11 = 0, NULL, JSON_OBJECT('k0', n, 'k1', REPEAT('x', n), 'k2', JSON_ARRAY(n, n * 70000, -n), 'k3', JSON_OBJECT('in', n / 7), 'pad', REPEAT('p', 200))), n, n, JSON_ARRAY(n, JSON_OBJECT('k', n), REPEAT('y', 3 * n), REPEAT('p', 200)), JSON_OBJECT() FROM (WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 300) SELECT n FROM s) AS x;

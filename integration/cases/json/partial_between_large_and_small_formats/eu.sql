@@ -1,0 +1,12 @@
+SET SESSION binlog_row_value_options = PARTIAL_JSON;
+UPDATE t SET j = JSON_SET(j, '$.more', REPEAT('m', 600)) WHERE id = 1;
+UPDATE t SET j = JSON_SET(j, '$.i', -70000, '$.n', 32767, '$.u', CAST(70000 AS UNSIGNED), '$.sub', JSON_OBJECT('i', 70000)) WHERE id = 1;
+UPDATE t SET j = JSON_REMOVE(j, '$.more') WHERE id = 1;
+UPDATE t SET j = JSON_SET(j, '$.sub.more', JSON_ARRAY(70000, -1), '$.sub.n', -32768, '$.last', NULL) WHERE id = 2;
+UPDATE t SET j = JSON_REMOVE(j, '$.l') WHERE id = 2;
+UPDATE t SET j = JSON_ARRAY_APPEND(j, '$[0]', REPEAT('d', 25000)) WHERE id = 3;
+UPDATE t SET j = JSON_REMOVE(j, '$[0][1]') WHERE id = 3;
+UPDATE t SET j = JSON_REMOVE(j, '$[0][1]') WHERE id = 3;
+UPDATE t SET j = JSON_SET(j, '$.in.in.i', 70000, '$.in.x', JSON_ARRAY(1)) WHERE id = 4;
+UPDATE t SET j = JSON_REPLACE(j, '$.in.in.big', 'small') WHERE id = 4;
+UPDATE t SET j = JSON_INSERT(j, '$.in.in.new', 1.5) WHERE id = 4;

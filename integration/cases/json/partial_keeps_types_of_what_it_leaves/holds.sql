@@ -1,0 +1,1 @@
+SELECT JSON_TYPE(j->'$.list[0]') = 'DATETIME' AND JSON_TYPE(j->'$.list[1]') = 'DECIMAL' AND JSON_TYPE(j->'$.copy') = 'TIME' AND JSON_TYPE(j->'$.u64') = 'UNSIGNED INTEGER' AND JSON_TYPE(j->'$.one') = 'INTEGER' AND JSON_TYPE(j->'$.blob') = 'BLOB' AND JSON_TYPE(j->'$.zero') = 'DOUBLE' FROM t;

@@ -1,0 +1,2 @@
+CREATE TABLE t (pad VARCHAR(10) DEFAULT 'p', j JSON, id INT, g VARCHAR(200) AS (j->>'$.deep.er[0].x') VIRTUAL, PRIMARY KEY (id));
+INSERT INTO t (id, j) VALUES (1, JSON_OBJECT('a.b', 1, 'q"q', 2, '[0]', 3, 'ключ', 4, '日本語', 5, 'a b', 6, 'back\\slash', 7, 'new\nline', 8, '', 9, '$', 10, '😀', 11, 'é', 12, '*', 13, 'last', 14, REPEAT('k', 300), 15, 'pad', REPEAT('p', 400))), (2, JSON_OBJECT('deep', JSON_OBJECT('er', JSON_ARRAY(JSON_OBJECT('x', 'y'), JSON_ARRAY(0, JSON_ARRAY(1, JSON_ARRAY(2, JSON_OBJECT('end', 'here')))))), 'pad', REPEAT('p', 400)));

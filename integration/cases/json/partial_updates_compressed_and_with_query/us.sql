@@ -1,0 +1,1 @@
+UPDATE t SET j = JSON_SET(j, '$.a', 'whole');

@@ -1,0 +1,1 @@
+CREATE TABLE t (id INT PRIMARY KEY, a JSON, n INT, b JSON, g INT AS (a->'$.n') VIRTUAL, KEY (g));

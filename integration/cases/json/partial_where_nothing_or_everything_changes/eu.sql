@@ -1,0 +1,11 @@
+SET SESSION binlog_row_value_options = PARTIAL_JSON;
+UPDATE t SET v = v + 1;
+UPDATE t SET j = JSON_SET(j, '$.a', 1), v = v + 1;
+UPDATE t SET j = JSON_SET(j, '$', 'the root'), v = v + 1 WHERE id = 3;
+UPDATE t SET j = JSON_SET(k, '$.a', 2) WHERE id = 1;
+UPDATE t SET j = JSON_SET(j, '$.a', 3), k = JSON_SET(j, '$.a', 4) WHERE id = 1;
+UPDATE t SET j = k, k = NULL WHERE id = 2;
+UPDATE t SET k = JSON_SET(k, '$.a', 5), j = JSON_SET(j, '$.a', 5);
+UPDATE t SET k = JSON_OBJECT('new', 1), j = JSON_REMOVE(j, '$.a');
+INSERT INTO t (id, j, v) VALUES (1, '{}', 0) AS new ON DUPLICATE KEY UPDATE j = JSON_SET(t.j, '$.dup', new.v), v = t.v + 1;
+UPDATE t AS x, t AS y SET x.j = JSON_SET(x.j, '$.other', y.id) WHERE x.id = 1 AND y.id = 2;

@@ -1,0 +1,1 @@
+UPDATE t SET doc = '{"nums": [3]}' WHERE id = 2;

@@ -1,0 +1,2 @@
+SELECT COUNT(*) = 3 FROM t WHERE 1 MEMBER OF (doc->'$.nums');
+SELECT COUNT(*) = 1 FROM t WHERE CAST('2026-03-03' AS DATE) MEMBER OF (doc->'$.days');
