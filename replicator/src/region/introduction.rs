@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use applier::ddl::DdlSources;
 use applier::effect::Carries;
 use applier::tables::Applied;
 use applier::{Connect, State};
 use link::{Link, Target};
 use tokio::sync::watch;
-use transaction::{Hlc, RegionName, Sequence};
+use transaction::{Hlc, RegionName, Sequence, Uuid};
 
 use super::board::Board;
 use super::control::{ASK_INTRODUCTION, Introduction};
@@ -26,22 +25,25 @@ enum Verdict {
     Differ(Vec<String>),
 }
 
-/// Sets the marker for `target.region` as soon as that is right. Returns when it is set, or at shutdown.
-pub(crate) async fn meet(
-    link: Link,
-    target: Target,
-    connect: Connect,
-    carries: Carries,
-    ddl_sources: DdlSources,
-    owner: u64,
-    board: Arc<Board>,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    let origin = target.region;
+/// A peer that is to be met, and what that takes.
+pub(crate) struct Meeting {
+    pub(crate) link: Link,
+    pub(crate) target: Target,
+    pub(crate) connect: Connect,
+    pub(crate) carries: Carries,
+    /// Under which UUID the peer's DDL runs here.
+    pub(crate) ddl_source: Uuid,
+    pub(crate) owner: u64,
+    pub(crate) board: Arc<Board>,
+}
+
+/// Sets the marker for the peer as soon as that is right. Returns when it is set, or at shutdown.
+pub(crate) async fn meet(meeting: Meeting, mut shutdown: watch::Receiver<bool>) {
+    let (origin, board) = (meeting.target.region, &meeting.board);
     let pause = Duration::from_secs(1);
     let mut last = String::new();
     while !*shutdown.borrow() {
-        let state = match try_once(&link, &target, &connect, &carries, &ddl_sources, owner, &board).await {
+        let state = match try_once(&meeting).await {
             Ok(Verdict::Meet(applied)) => {
                 tracing::info!(
                     "{origin}: its tables are equal to ours; applied from transaction {} on",
@@ -84,15 +86,8 @@ pub(crate) async fn meet(
     }
 }
 
-async fn try_once(
-    link: &Link,
-    target: &Target,
-    connect: &Connect,
-    carries: &Carries,
-    ddl_sources: &DdlSources,
-    owner: u64,
-    board: &Board,
-) -> Result<Verdict, String> {
+async fn try_once(meeting: &Meeting) -> Result<Verdict, String> {
+    let Meeting { link, target, connect, carries, ddl_source, owner, board } = meeting;
     let mut answer = link.ask(target, ASK_INTRODUCTION, Vec::new()).await.map_err(|e| e.to_string())?;
     let bytes = match answer.next().await {
         Some(part) => part.map_err(|e| e.to_string())?,
@@ -113,7 +108,7 @@ async fn try_once(
     let there = Introduction { digest, ..there };
     let verdict = judge(target.region, &there, &here, before == log.tail().last_sequence);
     if let Verdict::Meet(applied) = &verdict {
-        applier::tables::insert_marker(&mut conn, *applied, owner, ddl_sources(target.region))
+        applier::tables::insert_marker(&mut conn, *applied, *owner, *ddl_source)
             .await
             .map_err(|e| format!("its marker: {e}"))?;
     }

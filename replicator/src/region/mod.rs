@@ -270,16 +270,16 @@ impl Region {
         self.start_lane(until)?;
         for target in &self.targets {
             if markers.iter().all(|marker| marker.origin != target.region) {
-                self.tasks.spawn(introduction::meet(
-                    self.link.clone(),
-                    target.clone(),
-                    self.connect.clone(),
-                    self.scope.carries.clone(),
-                    self.ddl_sources(),
-                    self.owner,
-                    self.board.clone(),
-                    self.shutdown.clone(),
-                ));
+                let meeting = introduction::Meeting {
+                    link: self.link.clone(),
+                    target: target.clone(),
+                    connect: self.connect.clone(),
+                    carries: self.scope.carries.clone(),
+                    ddl_source: self.config.mesh.ddl_source(target.region),
+                    owner: self.owner,
+                    board: self.board.clone(),
+                };
+                self.tasks.spawn(introduction::meet(meeting, self.shutdown.clone()));
             }
         }
         self.tasks.spawn(retention::prune(self.board.clone(), self.shutdown.clone()));

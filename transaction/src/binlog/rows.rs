@@ -169,9 +169,12 @@ pub fn row_values<'a>(table: &TableMap, image: &'a [u8]) -> Result<Vec<Option<&'
 pub struct Tables {
     maps: HashMap<u64, Arc<TableMap>>,
     view: Option<Arc<dyn View>>,
-    /// Per table id, the map that was looked at, and how it is seen.
-    seen: HashMap<u64, (Arc<TableMap>, Option<Arc<dyn TableView>>)>,
+    /// By table id.
+    seen: HashMap<u64, Seen>,
 }
+
+/// A map that a view was asked about, and how it is seen.
+type Seen = (Arc<TableMap>, Option<Arc<dyn TableView>>);
 
 impl Tables {
     /// None yet; [`for_each_item`](super::for_each_item) will show what `view` shows of them.
