@@ -21,6 +21,7 @@ pub struct MeshPlan {
     options: Vec<String>,
     edits: Vec<Edit>,
     lifetime: Lifetime,
+    programs: Vec<(String, PathBuf)>,
 }
 
 /// One region: its server and its Concord.
@@ -56,7 +57,14 @@ impl MeshPlan {
             options: Vec::new(),
             edits: Vec::new(),
             lifetime: Lifetime::Ours,
+            programs: Vec::new(),
         }
+    }
+
+    /// Another `mysqld` for one region than the installation's.
+    pub fn program(mut self, name: &str, program: PathBuf) -> Self {
+        self.programs.push((name.to_owned(), program));
+        self
     }
 
     /// Everything under `dir`, and left there; else under a temporary folder.
@@ -126,6 +134,9 @@ impl MeshPlan {
                 ServerPlan::new(name, number * 10).auto_increment(count, number).lifetime(self.lifetime);
             for option in &self.options {
                 plan = plan.option(option.clone());
+            }
+            if let Some((_, program)) = self.programs.iter().find(|(of, _)| of == name) {
+                plan = plan.program(program.clone());
             }
             servers.push(plan.launch(&dir.join(name))?);
         }

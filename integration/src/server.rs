@@ -24,6 +24,7 @@ pub struct ServerPlan {
     options: Vec<String>,
     increment: (u32, u32),
     lifetime: Lifetime,
+    program: Option<PathBuf>,
 }
 
 impl ServerPlan {
@@ -35,7 +36,14 @@ impl ServerPlan {
             options: Vec::new(),
             increment: (1, 1),
             lifetime: Lifetime::Ours,
+            program: None,
         }
+    }
+
+    /// Another `mysqld` than the installation's.
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
     }
 
     /// One more option of mysqld, such as `--binlog-format=STATEMENT`. The last of a name counts.
@@ -76,7 +84,7 @@ impl ServerPlan {
             .map_err(Error::io("create a folder for the server's socket"))?;
         let mut server = Server {
             port: Port::free()?,
-            program: home.join("mysqld"),
+            program: self.program.clone().unwrap_or_else(|| home.join("mysqld")),
             plan: self,
             dir: dir.to_owned(),
             socket_dir: Some(socket_dir),
