@@ -78,6 +78,16 @@ pub enum DecodeError {
     /// Weights to ask the server for; then decode again.
     #[error("{} weights are to be asked for", .0.len())]
     Needs(Vec<Need>),
+    /// A table whose rows cannot be told apart.
+    #[error("{reason}")]
+    Table {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        table: String,
+        /// Why.
+        reason: KeyError,
+    },
     /// DDL that is not carried.
     #[error("{0}")]
     Ddl(String),
@@ -175,7 +185,14 @@ impl Part {
                     if !(rules.carries)(&table.schema, &table.table) {
                         return Ok(());
                     }
-                    let (old, new) = keys_of_change(table, &change, rules.weights, &mut scratch, &mut needs)?;
+                    let keys = keys_of_change(table, &change, rules.weights, &mut scratch, &mut needs);
+                    let (old, new) = keys.map_err(|reason| match reason.is_of_table() {
+                        true => {
+                            let (schema, table) = (table.schema.clone(), table.table.clone());
+                            DecodeError::Table { schema, table, reason }
+                        }
+                        false => DecodeError::Key(reason),
+                    })?;
                     let mut put = |image: &[u8]| {
                         let start = self.images.len();
                         self.images.extend_from_slice(image);

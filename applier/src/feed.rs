@@ -113,6 +113,16 @@ pub enum FeedError {
     /// Weights to ask the server for; then try again.
     #[error("text weights are missing")]
     Needs(Vec<transaction::key::Need>),
+    /// Rows of a table cannot be told apart: it is to be suspended, so that the others go on.
+    #[error("{reason}")]
+    Table {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        table: String,
+        /// Which transaction, and why.
+        reason: String,
+    },
     /// A person must act.
     #[error("{0}")]
     Halt(String),
@@ -315,6 +325,10 @@ impl Feed {
     fn failure(&self, record: &Record<'_>, error: DecodeError) -> FeedError {
         match error {
             DecodeError::Needs(needs) => FeedError::Needs(needs),
+            DecodeError::Table { ref schema, ref table, .. } => {
+                let (schema, table) = (schema.clone(), table.clone());
+                FeedError::Table { schema, table, reason: describe(self.origin, record, &error) }
+            }
             other => FeedError::Halt(describe(self.origin, record, &other)),
         }
     }

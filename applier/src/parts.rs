@@ -120,6 +120,9 @@ impl Chain<'_> {
                 Ok(Ok(part))
             }
             Err(DecodeError::Needs(needs)) => Ok(Err(needs)),
+            Err(DecodeError::Table { schema, table, reason }) => {
+                Err(SqlFailure::Table { schema, table, reason: reason.to_string() })
+            }
             Err(other) => Err(SqlFailure::Halt(other.to_string())),
         }
     }

@@ -95,7 +95,7 @@ impl<C: Connector> Lane<C> {
                 Err(FeedError::Needs(needs)) => {
                     self.learn(needs).await.map_err(|failure| self.stop(failure))?;
                 }
-                Err(FeedError::Halt(reason)) => {
+                Err(FeedError::Halt(reason) | FeedError::Table { reason, .. }) => {
                     return Err(Stop::Halt(format!(
                         "{reason}; its tables can be held back: skip it with --suspend"
                     )));

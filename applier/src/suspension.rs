@@ -227,7 +227,9 @@ impl<C: Connector> Lane<C> {
                     };
                     match result {
                         Ok(next) => break next,
-                        Err(FeedError::Halt(reason)) => return Err(Stop::Halt(reason)),
+                        Err(FeedError::Halt(reason) | FeedError::Table { reason, .. }) => {
+                            return Err(Stop::Halt(reason));
+                        }
                         Err(FeedError::Needs(needs)) => {
                             self.learn(needs).await.map_err(|failure| self.stop(failure))?;
                         }

@@ -24,7 +24,8 @@ fn with_keyring(dir: &Path) -> Option<PathBuf> {
     std::fs::create_dir_all(to.join("usr/lib/mysql/plugin")).unwrap();
     std::fs::copy(home.join("mysqld"), dir.join("mysqld")).unwrap();
     std::fs::copy(from.join("usr/sbin/mysqld"), to.join("usr/sbin/mysqld")).unwrap();
-    std::fs::write(to.join("usr/sbin/mysqld.my"), "{\"components\": \"file://component_keyring_file\"}\n").unwrap();
+    std::fs::write(to.join("usr/sbin/mysqld.my"), "{\"components\": \"file://component_keyring_file\"}\n")
+        .unwrap();
     let plugin = "usr/lib/mysql/plugin/component_keyring_file.so";
     std::fs::copy(from.join(plugin), to.join(plugin)).unwrap();
     let keyring = dir.join("keyring").display().to_string();

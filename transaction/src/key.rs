@@ -65,6 +65,13 @@ pub enum KeyError {
     Event(#[from] EventError),
 }
 
+impl KeyError {
+    /// Whether rows of that table can never be told apart, whatever they hold.
+    pub fn is_of_table(&self) -> bool {
+        matches!(self, Self::NoPrimaryKey { .. } | Self::UnknownCollation { .. } | Self::Prefix { .. })
+    }
+}
+
 /// A text whose weight only the server knows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Need {

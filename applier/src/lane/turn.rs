@@ -101,6 +101,12 @@ impl<C: Connector> Lane<C> {
             match result {
                 Ok(next) => return Ok(next),
                 Err(FeedError::Halt(reason)) => return Err(Stop::Halt(reason)),
+                Err(FeedError::Table { schema, table, reason }) => {
+                    self.feeds.remove(&origin);
+                    let suspended = self.suspend(&[(schema, table)], &reason).await;
+                    suspended.map_err(|failure| self.stop(failure))?;
+                    return Err(Stop::Again);
+                }
                 Err(FeedError::Needs(needs)) => {
                     self.learn(needs).await.map_err(|failure| self.stop(failure))?
                 }

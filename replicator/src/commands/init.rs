@@ -146,6 +146,23 @@ mod tests {
     }
 
     #[test]
+    fn the_filter_and_the_ddl_policy_that_it_offers_as_examples_are_taken() {
+        let text = render(&args(PathBuf::new())).unwrap().replace("\n#~", "\n");
+        let refused = Config::parse(&text, Path::new("concord.toml")).unwrap_err().to_string();
+        assert!(refused.contains("clients write in this region"), "{refused}");
+        // The second of the regions, by name, is eu.
+        let mut parts: Vec<&str> = text.split("writes = true ").collect();
+        let rest = parts.split_off(2).join("writes = true ");
+        let config = Config::parse(
+            &format!("{}writes = false {rest}", parts.join("writes = true ")),
+            Path::new("concord.toml"),
+        );
+        let config = config.unwrap();
+        assert_eq!(config.region.filter.0.of("shop", "customers").unwrap().mask.len(), 3);
+        assert_eq!(config.mesh.ddl.of("shop", "tmp_1"), applier::ddl::DdlPolicy::Ignore);
+    }
+
+    #[test]
     fn every_known_key_is_explained() {
         let text = render(&args(PathBuf::new())).unwrap();
         let mut sections = 0;

@@ -70,6 +70,9 @@ pub(super) async fn preflight(
             )));
         }
         if report.server.is_some() {
+            for check in report.checks.iter().filter(|check| check.verdict == check::Verdict::Warn) {
+                tracing::warn!("{}: {} ({})", check.name, check.detail, check.remedy);
+            }
             return Ok(());
         }
         if !told {

@@ -23,7 +23,7 @@ struct WrittenFilter {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a mask is \"null\", \"hash\" or { constant = \"...\" }")]
 enum WrittenMask {
     Named(Named),
     Constant { constant: String },
@@ -159,7 +159,7 @@ mod tests {
             ("tables = [\"crm.*\"]\ntable = \"x\"", "several tables"),
             ("tables = [\"*.people\"]\nschema = \"x\"", "several schemas"),
             ("tables = [\"crm.people\"]\nrows = [\"a ~ 1\"]", "no condition"),
-            ("tables = [\"crm.people\"]\nmask = { a = \"md5\" }", "filter"),
+            ("tables = [\"crm.people\"]\nmask = { a = \"md5\" }", "a mask is"),
         ] {
             let error = read(&format!("[[filter]]\n{text}\n")).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");

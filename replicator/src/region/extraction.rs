@@ -94,7 +94,7 @@ impl Extraction {
             conn: None,
             scope,
             board: board.clone(),
-            writes: Writes::default(),
+            writes: Writes::default().spilling(board.logs.spool()),
             virtual_only: None,
         };
         let mut extractor = Extractor::new(resume, sink);
@@ -405,7 +405,7 @@ impl Sink for RegionSink {
     }
 
     fn forget(&mut self) {
-        self.writes = Writes::default();
+        self.writes = Writes::default().spilling(self.board.logs.spool());
     }
 
     fn append(&mut self, record: &[u8]) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! The logs of all origins, as the other crates want them: to read, to send, to receive into.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use applier::logs::{Logs, RecordReader};
@@ -28,6 +29,8 @@ pub(crate) struct LogSet {
     acknowledged: Mutex<BTreeMap<(RegionName, RegionName), RecordNumber>>,
     /// How logs of other origins are seen here.
     filters: Arc<Filters>,
+    /// Where files without names are made.
+    spool: Option<PathBuf>,
 }
 
 impl LogSet {
@@ -60,12 +63,22 @@ impl LogSet {
             });
             logs.insert(origin, Arc::new(OriginLog { log, durable }));
         }
-        Ok(Self { region, logs, acknowledged: Mutex::default(), filters: Arc::default() })
+        Ok(Self { region, logs, acknowledged: Mutex::default(), filters: Arc::default(), spool: None })
     }
 
     /// The same, with the logs of other origins seen through filters.
     pub(crate) fn through(self, filters: &Filters) -> Self {
         Self { filters: Arc::new(filters.clone()), ..self }
+    }
+
+    /// The same, with a folder for what is too large for memory.
+    pub(crate) fn spooling(self, dir: &Path) -> Self {
+        Self { spool: Some(dir.to_owned()), ..self }
+    }
+
+    /// Where to put what is too large for memory; `None`: nowhere.
+    pub(crate) fn spool(&self) -> Option<&Path> {
+        self.spool.as_deref()
     }
 
     /// The filters through which other origins' logs are seen.

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod control;
 mod exchange;
 mod extraction;
+mod found;
 pub(crate) mod identity;
 mod introduction;
 pub(crate) mod journal;
@@ -117,7 +118,9 @@ impl Region {
         let conflicts = Arc::new(ConflictJournal::open(&store)?);
         let wake = Arc::new(Notify::new());
         let logs = Arc::new(
-            LogSet::open(&store, region, names.iter().copied(), &wake)?.through(&config.region.filter.0),
+            LogSet::open(&store, region, names.iter().copied(), &wake)?
+                .through(&config.region.filter.0)
+                .spooling(&config.region.data_dir),
         );
 
         let (runs, limits) = spill::open(&store, config.region.history_memory.0)?;

@@ -1,5 +1,6 @@
 //! The history index at start, rebuilt from the logs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use applier::Shared;
@@ -58,7 +59,7 @@ pub(crate) async fn rebuild(
         // Of its own writes a region holds nothing back.
         let held_back = if own_until == Sequence(u64::MAX) { &nothing } else { suspended };
         let view = logs.view(*origin);
-        let reading = Reading { origin: *origin, log, from, until, held_back, view };
+        let reading = Reading { origin: *origin, log, from, until, held_back, view, spool: logs.spool() };
         let fresh = (from, until.next());
         done.transactions += reading.insert(fresh, shared, scope, ask).await?;
         readings.push(reading);
@@ -107,6 +108,8 @@ struct Reading<'a> {
     held_back: &'a Suspended,
     /// How its rows are seen here.
     view: Option<Arc<dyn View>>,
+    /// Where files are made.
+    spool: Option<&'a Path>,
 }
 
 impl Reading<'_> {
@@ -119,7 +122,7 @@ impl Reading<'_> {
         ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
     ) -> Result<u64, String> {
         let Some(first) = self.first_record(from)? else { return Ok(0) };
-        let mut writes = Writes::through(self.view.clone());
+        let mut writes = Writes::through(self.view.clone()).spilling(self.spool);
         let (mut whole, mut chain) = (false, Suspended::default());
         let mut count = 0;
         let mut reader = self.log.read_from(first).map_err(|e| e.to_string())?;

@@ -1,4 +1,4 @@
-//! A file for an XA transaction that is too large for memory and not committed yet.
+//! A file for what is too large for memory: an XA transaction that is not committed yet, the writes of a transaction.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,6 +8,7 @@ use extractor::Spool;
 
 /// Parts one after the other, in a file without a name: the kernel deletes it with the process. After a restart the server
 /// sends what was prepared again.
+#[derive(Debug)]
 pub(super) struct SpoolFile {
     file: File,
     /// Lengths of the parts.
@@ -21,7 +22,7 @@ impl SpoolFile {
     pub(super) fn create(dir: &Path) -> Result<Self, String> {
         let file = tempfile::tempfile_in(dir).map_err(|error| {
             format!(
-                "cannot write a large XA transaction to a file in {}: {error}; make room or mend the disk",
+                "cannot write a large transaction to a file in {}: {error}; make room or mend the disk",
                 dir.display()
             )
         })?;
@@ -32,7 +33,7 @@ impl SpoolFile {
 impl Spool for SpoolFile {
     fn push(&mut self, events: &[u8]) -> Result<(), String> {
         self.file.write_all_at(events, self.end).map_err(|error| {
-            format!("cannot write a large XA transaction: {error}; make room or mend the disk")
+            format!("cannot write a large transaction: {error}; make room or mend the disk")
         })?;
         self.lens.push(events.len());
         self.end += events.len() as u64;
@@ -44,7 +45,7 @@ impl Spool for SpoolFile {
         let Some(len) = self.lens.get(place) else { return Ok(None) };
         let mut events = vec![0; *len];
         self.file.read_exact_at(&mut events, begin).map_err(|error| {
-            format!("cannot read a large XA transaction back: {error}; mend the disk, restart")
+            format!("cannot read a large transaction back: {error}; mend the disk, restart")
         })?;
         self.next = (place + 1, begin + *len as u64);
         Ok(Some(events))

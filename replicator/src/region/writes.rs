@@ -1,6 +1,7 @@
 //! The writes of one transaction, as the history index takes them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use applier::Shared;
@@ -9,10 +10,9 @@ use applier::effect::Carries;
 use conflict::{DdlWrite, Index, TableHistories};
 use transaction::binlog::{Item, TableMap, Tables, View, for_each_item};
 use transaction::key::{KeyError, Need, keys_of_change};
-use transaction::{Context, DdlStatement, Hlc, KeyHash, RegionName, RepairPlace, Sequence, Suspended};
+use transaction::{Context, DdlStatement, Hlc, RegionName, RepairPlace, Sequence, Suspended};
 
-/// Key, index, and whether the row lives.
-type Write = (KeyHash, u32, bool);
+use super::found::{FoundWrites, Write};
 
 /// Writes by schema and table.
 type ByTable = BTreeMap<(String, String), Vec<Write>>;
@@ -22,7 +22,7 @@ type ByTable = BTreeMap<(String, String), Vec<Write>>;
 pub(crate) struct Writes {
     tables: Tables,
     next_index: u32,
-    found: Vec<Write>,
+    found: FoundWrites,
     /// Of tables that are to be told apart, by schema and table.
     apart: ByTable,
     /// Which tables it writes to, some of them more than once.
@@ -57,6 +57,11 @@ impl Writes {
         Self { tables: Tables::through(view), ..Self::default() }
     }
 
+    /// The same; what does not fit in memory goes into a file in `dir`.
+    pub(crate) fn spilling(self, dir: Option<&Path>) -> Self {
+        Self { found: FoundWrites::spilling(dir), ..self }
+    }
+
     /// Adds the writes of carried tables in `events`. If weights are missing, they are returned, all of them at once, and
     /// nothing was added. Local DDL makes known definitions stale. `narrow` is told each table whose images lack columns.
     /// `apart`: which tables are suspended, here or where the transaction is from.
@@ -69,7 +74,7 @@ impl Writes {
         apart: &[&Suspended],
         narrow: &mut dyn FnMut(&Arc<TableMap>),
     ) -> Result<Vec<Need>, String> {
-        let start = (self.found.len(), self.next_index);
+        let start = (self.found.recent.len(), self.next_index);
         let apart_before: Vec<(String, String, usize)> = self
             .apart
             .iter()
@@ -101,11 +106,16 @@ impl Writes {
             if table.absent().next().is_some() {
                 narrow(table);
             }
-            let (old, new) = keys_of_change(table, &change, &weights, &mut scratch, &mut needs)?;
+            let (old, new) = match keys_of_change(table, &change, &weights, &mut scratch, &mut needs) {
+                Ok(keys) => keys,
+                // No region applies its rows, so nothing can be concurrent with them.
+                Err(error) if error.is_of_table() => return Ok(()),
+                Err(error) => return Err(error),
+            };
             let is_apart = apart.iter().any(|suspended| suspended.get(&table.schema, &table.table).is_some());
             let found = match is_apart {
                 true => kept_apart.entry((table.schema.clone(), table.table.clone())).or_default(),
-                false => &mut *found,
+                false => &mut found.recent,
             };
             if let Some(old) = old.filter(|old| Some(*old) != new) {
                 found.push((old, index, false));
@@ -117,12 +127,15 @@ impl Writes {
         })
         .map_err(|e| e.to_string())?;
         if !needs.is_empty() {
-            self.found.truncate(start.0);
+            self.found.recent.truncate(start.0);
             self.next_index = start.1;
             for ((schema, table), kept) in &mut self.apart {
                 let before = apart_before.iter().find(|(s, t, _)| (s, t) == (&*schema, &*table));
                 kept.truncate(before.map_or(0, |(_, _, len)| *len));
             }
+        }
+        if needs.is_empty() {
+            self.found.spill()?;
         }
         Ok(needs)
     }
@@ -135,7 +148,7 @@ impl Writes {
         tables: &mut TableHistories,
         stamps: &Stamps<'_>,
         held_back: &Suspended,
-    ) -> Result<(), conflict::Error> {
+    ) -> Result<(), String> {
         let Stamps { origin, sequence, hlc, context, suspended, repairs } = *stamps;
         let is_held = |schema: &str, table: &str| {
             held_back.get(schema, table).is_some_and(|here| sequence > here.applied.get(origin))
@@ -148,8 +161,14 @@ impl Writes {
                 tables.ran(DdlWrite::new(origin, sequence, &statement));
             }
         }
-        let (found, apart) = self.finish();
-        if !index.insert(origin, sequence, hlc, context, repairs, found)? {
+        let mut failed = None;
+        let (found, apart) = self.finish(&mut failed);
+        let fail = |e: conflict::Error| e.to_string();
+        let inserted = index.insert(origin, sequence, hlc, context, repairs, found).map_err(fail)?;
+        if let Some(reason) = failed {
+            return Err(reason);
+        }
+        if !inserted {
             return Ok(());
         }
         for ((schema, table), writes) in apart {
@@ -158,15 +177,18 @@ impl Writes {
             }
             let context = suspended.of_table(&schema, &table, context);
             let context = context.as_ref().unwrap_or(stamps.context);
-            index.insert_also(origin, sequence, hlc, context, repairs, writes)?;
+            index.insert_also(origin, sequence, hlc, context, repairs, writes).map_err(fail)?;
         }
         Ok(())
     }
 
-    fn finish(&mut self) -> (Vec<Write>, ByTable) {
+    fn finish<'a>(
+        &mut self,
+        failed: &'a mut Option<String>,
+    ) -> (impl Iterator<Item = Write> + use<'a>, ByTable) {
         self.next_index = 0;
         self.tables.trim();
-        (std::mem::take(&mut self.found), std::mem::take(&mut self.apart))
+        (self.found.take(failed), std::mem::take(&mut self.apart))
     }
 
     /// Forgets a transaction whose end never came.

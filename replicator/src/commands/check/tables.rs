@@ -93,9 +93,12 @@ fn primary_keys(carried: &[&TableFacts]) -> Check {
         return Check::ok(name, "every carried table has one");
     }
     let first = without[0].clone();
-    Check::refuse(
+    Check::warn(
         name,
-        format!("{}: no primary key, so rows have no identity to decide conflicts by", some_of(&without)),
+        format!(
+            "{}: no primary key, so rows cannot be told apart; no region applies what is written there",
+            some_of(&without)
+        ),
         format!(
             "ALTER TABLE {} ADD PRIMARY KEY (...), or exclude = [\"{first}\"] in [mesh]",
             backquoted(&first)
