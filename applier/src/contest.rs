@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conflict::{Image, Images, Outcome, Policy, Story, Write, fold};
-use transaction::binlog::TableMap;
+use transaction::binlog::{SessionState, TableMap};
 use transaction::{KeyHash, RepairPlace, WriteId};
 
 use crate::effect::{Effect, Part};
@@ -32,6 +32,8 @@ pub(crate) struct Contest {
     /// Flags and time of the source's last rows event for it.
     pub(crate) flags: u16,
     pub(crate) timestamp: u32,
+    /// The session of that.
+    pub(crate) session: Option<Arc<SessionState>>,
     /// Its writes in the batch, oldest first.
     pub(crate) writes: Vec<OwnWrite>,
     /// Whether it was in the table when it was locked.
@@ -75,6 +77,7 @@ impl Contests {
                 table: effect.table.clone(),
                 flags: effect.flags,
                 timestamp: effect.timestamp,
+                session: None,
                 writes: Vec::new(),
                 present: false,
                 foreseen,
@@ -85,6 +88,7 @@ impl Contests {
         contest.table = effect.table.clone();
         contest.flags = effect.flags;
         contest.timestamp = effect.timestamp;
+        contest.session = part.transactions.get(effect.transaction).and_then(|source| source.session.clone());
         contest.writes.push(own);
     }
 }
@@ -141,6 +145,8 @@ pub(crate) struct Desired {
     pub(crate) table: Arc<TableMap>,
     pub(crate) flags: u16,
     pub(crate) timestamp: u32,
+    /// The session of the source's last write of it.
+    pub(crate) session: Option<Arc<SessionState>>,
     /// An image with the row's primary key.
     pub(crate) stand_in: Image,
     pub(crate) here: Here,
@@ -169,6 +175,7 @@ impl Desired {
             table: stand_in.table.clone(),
             flags: 0,
             timestamp: 0,
+            session: None,
             stand_in,
             here,
             folded: now.clone(),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use transaction::binlog::{EventError, Item, RowsKind, TableMap, Tables, for_each_item};
+use transaction::binlog::{EventError, Item, RowsKind, SessionState, TableMap, Tables, for_each_item};
 use transaction::key::{KeyError, Need, keys_of_change};
 use transaction::record::TransactionBody;
 use transaction::{
@@ -57,6 +57,8 @@ pub struct SourceTransaction {
     pub gtid: Gtid,
     /// Its record in the log.
     pub record: RecordNumber,
+    /// The session that wrote its rows; of repairs and of what has no BEGIN, `None`.
+    pub session: Option<Arc<SessionState>>,
     /// Of repairs, where each row change stands in the fold order, by index; empty for a transaction.
     pub repairs: Arc<[RepairPlace]>,
 }
@@ -157,6 +159,13 @@ impl Part {
         self.transactions.push(transaction);
     }
 
+    /// The session of the last transaction. Many have the same.
+    fn set_session(&mut self, session: SessionState) {
+        let Some((last, before)) = self.transactions.split_last_mut() else { return };
+        let same = before.last().and_then(|before| before.session.clone()).filter(|known| **known == session);
+        last.session = Some(same.unwrap_or_else(|| Arc::new(session)));
+    }
+
     /// Takes the last transaction and its rows out again.
     pub(crate) fn take_back(&mut self) {
         self.transactions.pop();
@@ -223,6 +232,10 @@ impl Part {
                     }
                     Ok(())
                 }
+                Item::Begin(query) => {
+                    self.set_session(query.session()?);
+                    Ok(())
+                }
                 Item::Statement { query, timestamp } => {
                     match ddl::judge(&query, timestamp, rules.carries, rules.ddl) {
                         Verdict::Ignore => {}
@@ -269,7 +282,7 @@ impl SourceTransaction {
         // So is no suspended table.
         let suspended =
             if body.suspended.is_empty() { Arc::default() } else { body.suspended.clone().into() };
-        Self { sequence, hlc, context, suspended, commit_us, gtid, record, repairs }
+        Self { sequence, hlc, context, suspended, commit_us, gtid, record, session: None, repairs }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The rows of one target transaction, part by part.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use transaction::binlog::Tables;
+use transaction::binlog::{SessionState, Tables};
 use transaction::record::{Body, Record};
 use transaction::{RecordNumber, RegionName};
 
@@ -27,13 +28,15 @@ pub(crate) struct Chain<'a> {
     carries: Carries,
     /// Per part, the table maps and the next index that hold at its start.
     starts: parking_lot::Mutex<Vec<(Tables, u32)>>,
+    /// What its BEGIN, in the first part, said of the session.
+    session: parking_lot::Mutex<Option<Arc<SessionState>>>,
 }
 
 impl<'a> Parts<'a> {
     /// A large transaction, of which the tables count that are carried.
     pub(crate) fn chain(logs: &dyn Logs, origin: RegionName, large: &'a Large, carries: Carries) -> Self {
         let starts = parking_lot::Mutex::new(vec![(Tables::through(logs.view(origin)), 0)]);
-        Self::Chain(Chain { origin, large, carries, starts })
+        Self::Chain(Chain { origin, large, carries, starts, session: Default::default() })
     }
 }
 
@@ -111,12 +114,14 @@ impl Chain<'_> {
         let weights = setup.shared.weights.read();
         let rules = Rules { carries: &self.carries, weights: &weights, ddl: &setup.ddl };
         let mut part = Part::default();
-        part.begin(self.large.transaction.clone());
+        let session = self.session.lock().clone();
+        part.begin(SourceTransaction { session, ..self.large.transaction.clone() });
         match part.add_events(events, record.event_checksums, &mut tables, &mut next_index, &rules) {
             Ok(()) => {
                 if starts.len() == place + 1 {
                     starts.push((tables, next_index));
                 }
+                *self.session.lock() = part.transactions.first().and_then(|only| only.session.clone());
                 Ok(Ok(part))
             }
             Err(DecodeError::Needs(needs)) => Ok(Err(needs)),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mysql_async::prelude::*;
 use mysql_async::{Conn, Error, Row};
-use transaction::binlog::TableMap;
+use transaction::binlog::{SessionState, TableMap};
 use transaction::key::Need;
 use transaction::{DdlStatement, Gtid, Hlc, RecordNumber, RegionName, Sequence, Weights};
 
@@ -89,6 +89,10 @@ impl From<Error> for SqlFailure {
     }
 }
 
+/// The variables on which it depends what the server reads and computes.
+const OWN_VARIABLES: &str = "SET SESSION time_zone = '+00:00', SESSION lc_time_names = 'en_US', \
+     SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'";
+
 /// What the first and the last statement of a transaction put into the marker.
 #[derive(Debug, Clone, Copy)]
 pub struct MarkerChange {
@@ -139,11 +143,11 @@ impl Session {
                 .await?;
         }
         conn.query_drop(
-            "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION time_zone = '+00:00', \
-             SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', SESSION innodb_lock_wait_timeout = 5, \
+            "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION innodb_lock_wait_timeout = 5, \
              SESSION lock_wait_timeout = 5, NAMES utf8mb4, SESSION character_set_results = NULL",
         )
         .await?;
+        conn.query_drop(OWN_VARIABLES).await?;
         conn.query_drop(format_description()).await?;
         // The format description leaves gtid_next undetermined (error 1782 otherwise, seen).
         conn.query_drop("SET gtid_next = 'AUTOMATIC'").await?;
@@ -244,6 +248,23 @@ impl Target for Session {
     /// Sends rows.
     async fn send(&mut self, binlog: &str) -> Result<(), SqlFailure> {
         Ok(self.conn.query_drop(binlog).await?)
+    }
+
+    async fn send_as(&mut self, rows: &str, session: &SessionState) -> Result<(), SqlFailure> {
+        let SessionState { sql_mode, time_zone, lc_time_names, .. } = session;
+        let mut set = Vec::new();
+        set.extend(sql_mode.map(|mode| format!("SESSION sql_mode = {mode}")));
+        set.extend(
+            time_zone.as_ref().map(|zone| format!("SESSION time_zone = '{}'", zone.replace('\'', "''"))),
+        );
+        set.extend(lc_time_names.map(|number| format!("SESSION lc_time_names = {number}")));
+        if set.is_empty() {
+            return self.send(rows).await;
+        }
+        let sent = self.run(&format!("SET {}; {rows}", set.join(", "))).await;
+        // Whatever became of it: what this session reads and writes itself depends on its own.
+        self.conn.query_drop(OWN_VARIABLES).await?;
+        sent.map(|_| ())
     }
 
     async fn lock_rows(&mut self, rows: &[(&Arc<TableMap>, &[u8])]) -> Result<Vec<bool>, SqlFailure> {

@@ -152,7 +152,7 @@ impl<C: Connector> Lane<C> {
                             tables.extend(named.map(|table| (table.schema.clone(), table.name.clone())));
                         }
                     }
-                    Item::Change { .. } => {}
+                    Item::Change { .. } | Item::Begin(_) => {}
                 }
                 Ok(())
             })

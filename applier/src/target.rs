@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transaction::binlog::TableMap;
+use transaction::binlog::{SessionState, TableMap};
 use transaction::key::Need;
 use transaction::{DdlStatement, Gtid, RegionName, Weights};
 
@@ -66,6 +66,9 @@ pub trait Target {
 
     /// Sends one statement of the transaction.
     async fn send(&mut self, statement: &str) -> Result<(), SqlFailure>;
+
+    /// Sends rows as the session with these variables wrote them; the target's own come back after it.
+    async fn send_as(&mut self, rows: &str, session: &SessionState) -> Result<(), SqlFailure>;
 
     /// Locks rows by their primary key; tells of each whether it is there.
     async fn lock_rows(&mut self, rows: &[(&Arc<TableMap>, &[u8])]) -> Result<Vec<bool>, SqlFailure>;

@@ -22,6 +22,7 @@ fn source(sequence: u64) -> SourceTransaction {
         commit_us: 1,
         gtid: "00000000-0000-0000-0000-000000000001:1".parse().unwrap(),
         record: RecordNumber(sequence),
+        session: None,
         repairs: Default::default(),
     }
 }
@@ -195,8 +196,8 @@ fn a_table_without_a_primary_key_is_refused_by_name() {
             Err(DecodeError::Needs(needs)) => {
                 rules.weights.learn(needs.into_iter().map(|need| (need.clone(), need.text)).collect());
             }
-            Err(DecodeError::Key(KeyError::NoPrimaryKey { table })) => {
-                assert_eq!(table, "r.bare");
+            Err(DecodeError::Table { schema, table, reason: KeyError::NoPrimaryKey { .. } }) => {
+                assert_eq!((schema.as_str(), table.as_str()), ("r", "bare"));
                 break;
             }
             other => panic!("{other:?}"),

@@ -139,12 +139,13 @@ fn ddl_is_recorded_and_create_table_select_together_with_its_rows() {
             let (_, body) = transaction(record);
             let mut items = Vec::new();
             for_each_item::<EventError>(body.events, true, &mut Tables::default(), &mut 0, &mut |item| {
-                items.push(match item {
-                    Item::Change { table, .. } => table.full_name(),
+                match item {
+                    Item::Begin(_) => {}
+                    Item::Change { table, .. } => items.push(table.full_name()),
                     Item::Statement { query, .. } => {
-                        String::from_utf8_lossy(query.statement).chars().take(12).collect()
+                        items.push(String::from_utf8_lossy(query.statement).chars().take(12).collect());
                     }
-                });
+                }
                 Ok(())
             })
             .unwrap();

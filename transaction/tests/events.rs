@@ -20,6 +20,7 @@ fn items(events: &[u8], checksums: bool) -> Result<Vec<String>, EventError> {
                     (change.before.map(values).transpose()?, change.after.map(values).transpose()?);
                 format!("{index} {} {flags} {before:?} {after:?}", table.full_name())
             }
+            Item::Begin(_) => return Ok(()),
             Item::Statement { query, .. } => String::from_utf8_lossy(query.statement).into_owned(),
         });
         Ok(())

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conflict::{Batch as Overlay, Image, Write};
-use transaction::binlog::{RowsKind, TableMap, row_values};
+use transaction::binlog::{RowsKind, SessionState, TableMap, row_values};
 use transaction::{Context, KeyHash, RegionName, Sequence, WriteId};
 
 use crate::contest::Contests;
@@ -81,6 +81,8 @@ pub(crate) struct Attempt<'a, T> {
     first_look: Sequence,
     begun: bool,
     text: RowsText,
+    /// Whose session the rows in it take, if the server computes something of them.
+    session: Option<Arc<SessionState>>,
     contests: Contests,
     /// Rows that others may refer to, and that go; the server is kept from acting on those others.
     leaving: Vec<Image>,
@@ -122,6 +124,7 @@ impl<'a, T: Target> Attempt<'a, T> {
             first_look,
             begun: false,
             text: RowsText::default(),
+            session: None,
             contests: Contests::default(),
             leaving: Vec::new(),
             entries: Vec::new(),
@@ -247,7 +250,8 @@ impl<'a, T: Target> Attempt<'a, T> {
         }
         let Some(kind) = rows_kind(before.is_some(), after.is_some()) else { return Ok(()) };
         let images: [Option<&[u8]>; 2] = [before, after];
-        self.push(&effect.table, kind, flags, effect.timestamp, images).await
+        let session = part.transactions[effect.transaction].session.as_ref();
+        self.push(&effect.table, kind, flags, effect.timestamp, session, images).await
     }
 
     /// Adds a row change to what is sent next, in the layout that the table has here.
@@ -257,10 +261,20 @@ impl<'a, T: Target> Attempt<'a, T> {
         kind: RowsKind,
         flags: u16,
         timestamp: u32,
+        session: Option<&Arc<SessionState>>,
         images: [Option<&[u8]>; 2],
     ) -> Result<(), SqlFailure> {
         let images = images.into_iter().flatten();
-        match self.definitions.fit(self.target, &self.setup.shared, table).await? {
+        let fitting = self.definitions.fit(self.target, &self.setup.shared, table).await?;
+        // What the server computes of the row, it computes by the session's variables, whatever the event says (seen).
+        let session = session.filter(|_| fitting.computes);
+        if self.session.as_ref() != session {
+            if !self.text.is_empty() {
+                self.flush().await?;
+            }
+            self.session = session.cloned();
+        }
+        match fitting.fit {
             None => {
                 let images: Vec<&[u8]> = images.collect();
                 self.text.push(table, kind, flags, timestamp, &images);
@@ -277,7 +291,7 @@ impl<'a, T: Target> Attempt<'a, T> {
 
     /// Whether rows of this layout are built anew for the table here.
     async fn is_fitted(&mut self, table: &Arc<TableMap>) -> Result<bool, SqlFailure> {
-        Ok(self.definitions.fit(self.target, &self.setup.shared, table).await?.is_some())
+        Ok(self.definitions.fit(self.target, &self.setup.shared, table).await?.fit.is_some())
     }
 
     /// Sends what was collected; the first text of the attempt begins the transaction and changes the marker.
@@ -288,11 +302,16 @@ impl<'a, T: Target> Attempt<'a, T> {
             let (statement, changes) = self.text.take_statement();
             (Some(statement), changes)
         };
+        let session = self.session.take();
+        let first = statement.as_deref().filter(|_| session.is_none());
         if !self.begun {
             self.begun = true;
-            self.target.begin(&self.marker, false, statement.as_deref()).await?;
-        } else if let Some(statement) = statement {
-            self.target.send(&statement).await?;
+            self.target.begin(&self.marker, false, first).await?;
+        } else if let Some(statement) = first {
+            self.target.send(statement).await?;
+        }
+        if let (Some(session), Some(statement)) = (session, statement) {
+            self.target.send_as(&statement, &session).await?;
         }
         self.tally.row_changes += changes;
         Ok(())

@@ -46,11 +46,20 @@ impl<T: Target> Attempt<'_, T> {
                 };
                 let flags = self.flags_of(row, &before.bytes, Some(&wanted.bytes))?;
                 let images = [Some(before.bytes.as_slice()), Some(wanted.bytes.as_slice())];
-                self.push(&wanted.table, RowsKind::Update, flags, row.timestamp, images).await?;
+                self.push(
+                    &wanted.table,
+                    RowsKind::Update,
+                    flags,
+                    row.timestamp,
+                    row.session.as_ref(),
+                    images,
+                )
+                .await?;
             } else {
                 let flags = row.flags | if self.lessons.constraints { NO_FOREIGN_KEY_CHECKS } else { 0 };
                 let images = [Some(wanted.bytes.as_slice()), None];
-                self.push(&wanted.table, RowsKind::Write, flags, row.timestamp, images).await?;
+                self.push(&wanted.table, RowsKind::Write, flags, row.timestamp, row.session.as_ref(), images)
+                    .await?;
             }
             if row.merged {
                 let key = row.key;
@@ -91,7 +100,7 @@ impl<T: Target> Attempt<'_, T> {
 
     async fn push_out(&mut self, row: &Desired, flags: u16) -> Result<(), SqlFailure> {
         let images = [Some(row.stand_in.bytes.as_slice()), None];
-        self.push(&row.stand_in.table, RowsKind::Delete, flags, row.timestamp, images).await
+        self.push(&row.stand_in.table, RowsKind::Delete, flags, row.timestamp, None, images).await
     }
 
     /// A row that goes and comes again must come with all that it had: not with the defaults of columns that only this region has.

@@ -32,6 +32,8 @@ pub struct Definition {
     pub virtual_columns: Vec<usize>,
     /// Places of the columns that get the same value in every region if a row comes without them: by a constant default, or NULL.
     pub filled: Vec<usize>,
+    /// Whether the server computes something of each row: a generated column or the key of a functional index.
+    pub computes: bool,
 }
 
 /// How the target's table differs from the origin's.
@@ -238,8 +240,14 @@ const LAYOUTS_KEPT: usize = 8;
 /// A layout whose rows were held against the table here.
 type Known = (Arc<TableMap>, Fitting);
 
-/// `None`: rows pass as they are.
-pub(crate) type Fitting = Option<Arc<Fit>>;
+/// How rows of a layout come into the table here.
+#[derive(Debug, Clone)]
+pub(crate) struct Fitting {
+    /// `None`: they pass as they are.
+    pub(crate) fit: Option<Arc<Fit>>,
+    /// See [`Definition::computes`].
+    pub(crate) computes: bool,
+}
 
 fn fitting_of(definition: Option<Definition>, map: &TableMap) -> Result<Fitting, SqlFailure> {
     let Some(definition) = definition else {
@@ -250,12 +258,11 @@ fn fitting_of(definition: Option<Definition>, map: &TableMap) -> Result<Fitting,
         let (schema, table) = (map.schema.clone(), map.table.clone());
         return Err(SqlFailure::Table { schema, table, reason });
     };
-    match definition.compare(map) {
-        Ok(()) => Ok(None),
-        Err(_) => {
-            Fit::new(&definition, map).map(|fit| Some(Arc::new(fit))).map_err(|drift| drift.failure(map))
-        }
-    }
+    let fit = match definition.compare(map) {
+        Ok(()) => None,
+        Err(_) => Some(Arc::new(Fit::new(&definition, map).map_err(|drift| drift.failure(map))?)),
+    };
+    Ok(Fitting { fit, computes: definition.computes })
 }
 
 impl Drift {

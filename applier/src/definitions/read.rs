@@ -79,6 +79,7 @@ async fn read_where(
         let (extra, nullable) = (text(row, 11).unwrap_or_default(), text(row, 5).as_deref() == Some("YES"));
         let has_default = row.get::<Option<bool>, _>(12).flatten() == Some(true);
         let place = definition.columns.len();
+        definition.computes |= extra.contains("GENERATED");
         if extra.contains("VIRTUAL GENERATED") {
             definition.virtual_columns.push(place);
         }
@@ -120,8 +121,9 @@ async fn read_where(
     let keys: Vec<Row> = conn
         .exec(
             format!(
-                "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS
-                 WHERE INDEX_NAME = 'PRIMARY' AND {condition} ORDER BY TABLE_SCHEMA, TABLE_NAME, SEQ_IN_INDEX"
+                "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, INDEX_NAME = 'PRIMARY' FROM information_schema.STATISTICS
+                 WHERE (INDEX_NAME = 'PRIMARY' OR EXPRESSION IS NOT NULL) AND {condition}
+                 ORDER BY TABLE_SCHEMA, TABLE_NAME, SEQ_IN_INDEX"
             ),
             parameters,
         )
@@ -129,7 +131,10 @@ async fn read_where(
     for row in &keys {
         let name = (text(row, 0).unwrap_or_default(), text(row, 1).unwrap_or_default());
         if let Some(definition) = all.get_mut(&name) {
-            definition.primary_key.extend(text(row, 2));
+            match row.get::<Option<bool>, _>(3).flatten() {
+                Some(true) => definition.primary_key.extend(text(row, 2)),
+                _ => definition.computes = true,
+            }
         }
     }
     encode_members(conn, weights, &mut all).await?;

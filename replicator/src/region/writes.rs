@@ -85,6 +85,7 @@ impl Writes {
         let Self { tables, next_index, found, apart: kept_apart, touched, statements } = self;
         for_each_item::<KeyError>(events, checksums, tables, next_index, &mut |item| {
             let (table, index, change) = match item {
+                Item::Begin(_) => return Ok(()),
                 Item::Statement { query, timestamp } => {
                     shared.definitions_changed();
                     // What is not replicated is each region's own affair.

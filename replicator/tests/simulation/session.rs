@@ -8,7 +8,7 @@ use applier::relations::{ForeignKey, Relations, TableName, UniqueKey};
 use applier::tables::{Applied, Suspension};
 use applier::target::{Connector, KeyImage, Target};
 use applier::{MarkerChange, Passed, Shared, SqlFailure};
-use transaction::binlog::{TableMap, row_image, row_values};
+use transaction::binlog::{SessionState, TableMap, row_image, row_values};
 use transaction::key::Need;
 use transaction::{DdlStatement, Gtid, RegionName, Weights};
 
@@ -279,6 +279,10 @@ impl Target for Session {
     async fn send(&mut self, statement: &str) -> Result<(), SqlFailure> {
         self.step().await?;
         self.apply(statement).await
+    }
+
+    async fn send_as(&mut self, rows: &str, _: &SessionState) -> Result<(), SqlFailure> {
+        self.send(rows).await
     }
 
     async fn lock_rows(&mut self, rows: &[(&Arc<TableMap>, &[u8])]) -> Result<Vec<bool>, SqlFailure> {

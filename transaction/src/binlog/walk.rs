@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::rows::{RowChange, RowsEvent, Tables};
 use super::table_map::TableMap;
-use super::{EventError, EventKind, QueryEvent, for_each_event};
+use super::{EventError, EventKind, QueryEvent, Statement, for_each_event};
 
 /// One thing that a transaction does.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub enum Item<'a> {
         /// The images.
         change: RowChange<'a>,
     },
+    /// Begins its rows, with the session that wrote them.
+    Begin(QueryEvent<'a>),
     /// Runs a statement that is not transaction control: DDL.
     Statement {
         /// It, with its session.
@@ -71,7 +73,10 @@ pub fn for_each_item<E: From<EventError>>(
             }
             EventKind::Query => {
                 let query = QueryEvent::decode(event.body)?;
-                if !query.classify().is_control() {
+                let kind = query.classify();
+                if matches!(kind, Statement::Begin | Statement::XaStart) {
+                    visit(Item::Begin(query))?;
+                } else if !kind.is_control() {
                     visit(Item::Statement { query, timestamp: event.header.timestamp })?;
                 }
             }

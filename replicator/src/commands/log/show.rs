@@ -106,6 +106,7 @@ pub(super) fn show(
     form.begin(log.origin(), &stamps, out).map_err(Failure::Output)?;
     for_each_change(&log, &stamps, &mut |item| {
         match item {
+            Item::Begin(_) => {}
             Item::Change { table, flags, index, change, .. } => {
                 let repair = stamps.repairs.get(index as usize).copied();
                 form.change(&Change { repair, ..Change::decode(table, flags, index, change)? }, out)?;

@@ -204,6 +204,7 @@ impl Chain {
                             summary.tables.insert(name);
                         }
                     }
+                    Item::Begin(_) => {}
                     Item::Statement { query, .. } => {
                         summary.statements += 1;
                         summary.statement.get_or_insert_with(|| shown_statement(query.statement));

@@ -1,0 +1,17 @@
+SET time_zone = '+05:00';
+INSERT INTO t (id, ts, c, d, n) VALUES (1, '2024-01-01 00:00:00', 'ab', '2024-01-01 00:00:00.9', 7);
+SET sql_mode = 'PAD_CHAR_TO_FULL_LENGTH,TIME_TRUNCATE_FRACTIONAL', lc_time_names = 'de_DE';
+INSERT INTO t (id, ts, c, d, n) VALUES (2, '2024-01-01 00:00:00', 'ab', '2024-01-01 00:00:00.9', 7);
+UPDATE t SET c = 'abc' WHERE id = 1;
+INSERT INTO plain VALUES (1, '2024-01-01 00:00:00');
+SET time_zone = '-03:30', sql_mode = DEFAULT, lc_time_names = 'fr_FR';
+INSERT INTO t (id, ts, c, d, n) VALUES (3, '2024-01-01 00:00:00', 'ab', '2024-01-01 00:00:00.9', 7);
+INSERT INTO k (id, ts) VALUES (1, '2024-03-01 12:00:00');
+BEGIN;
+INSERT INTO k (id, ts) VALUES (2, '2024-03-02 12:00:00');
+UPDATE t SET d = '2024-02-29 10:00:00.7', ts = '2024-06-01 00:00:00' WHERE id = 2;
+INSERT INTO plain VALUES (2, '2024-01-01 00:00:00');
+COMMIT;
+SET time_zone = '+00:00';
+DELETE FROM k WHERE id = 1;
+INSERT INTO k (id, ts) VALUES (3, '2024-03-01 12:00:00');
