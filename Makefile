@@ -13,7 +13,11 @@ SEED ?= 1
 # make bench: what else the program takes, such as BENCH="--only drain --rounds 5"; `bench --help` tells.
 BENCH ?=
 
-# make soak: a year is until someone stops it.
+# make fuzz: for so long each target.
+FUZZ_SECONDS ?= 60
+
+# make soak: for so long random statements on real servers; then a year is until someone stops it.
+RANDOM_SECONDS ?= 1800
 SECONDS ?= 31536000
 
 CARGO ?= cargo
@@ -22,7 +26,7 @@ TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 export RUST_TEST_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-quick soak static fmt lint docs deny
+.PHONY: help demo test test-long bench bench-quick fuzz soak static fmt lint docs deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +49,7 @@ test: ## all quick and middling tests, with real servers
 test-long: ## the large, the random and the slow tests (in release mode)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
-	$(CARGO) test --release --locked -p integration --features long --test long --test hot_rows --test cases
+	$(CARGO) test --release --locked -p integration --features long --test long --test hot_rows --test cases --test walker
 
 bench: ## beside MySQL's own replication, rounds in turn: target/bench/report.md and report.json (BENCH="--only drain": that part)
 	scripts/mysql-fetch >/dev/null
@@ -57,7 +61,13 @@ bench: ## beside MySQL's own replication, rounds in turn: target/bench/report.md
 bench-quick: ## the same with a small backlog and fewer rounds, within ten minutes
 	@$(MAKE) --no-print-directory bench BENCH="--quick $(BENCH)"
 
-soak: ## random schedules of the conflict rules until stopped (SECONDS=n: so long), each with another seed
+fuzz: ## every fuzz target for FUZZ_SECONDS seconds (60), no panic and bounded memory (fuzz/README.md)
+	scripts/fuzz $(FUZZ_SECONDS)
+
+soak: ## random schemas and statements for half an hour, then schedules of the conflict rules until stopped (SECONDS=n)
+	scripts/mysql-fetch >/dev/null
+	$(CARGO) build --locked -p replicator --bin concord
+	CONCORD_RANDOM_SECONDS=$(RANDOM_SECONDS) $(CARGO) test --locked -p integration --test random -- --nocapture
 	CONCORD_SOAK_SECONDS=$(SECONDS) $(CARGO) test --locked -p conflict --test convergence soak -- --nocapture
 
 static: ## the static binary that deploy/Containerfile takes
@@ -66,9 +76,11 @@ static: ## the static binary that deploy/Containerfile takes
 
 fmt: ## format all code
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 docs: ## the API documentation, warnings are errors

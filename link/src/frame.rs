@@ -38,11 +38,14 @@ pub(crate) enum FrameKind {
 }
 
 impl FrameKind {
-    fn from_byte(byte: u8) -> Option<Self> {
+    /// Every kind there is.
+    pub(crate) const ALL: [Self; 10] = {
         use FrameKind::*;
         [Hello, Refuse, Pull, Ask, Opened, Batch, Ack, Beat, Part, End]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+    };
+
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 
     /// Longest payload of this kind, in bytes.
@@ -155,10 +158,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [FrameKind; 10] = {
-        use FrameKind::*;
-        [Hello, Refuse, Pull, Ask, Opened, Batch, Ack, Beat, Part, End]
-    };
+    const ALL: [FrameKind; 10] = FrameKind::ALL;
 
     #[test]
     fn a_header_beyond_its_kinds_limit_is_refused_unread() {

@@ -28,6 +28,7 @@ mod beat;
 pub mod contract;
 mod credit;
 mod error;
+pub mod foreign;
 #[cfg(test)]
 mod foul_play;
 mod frame;
