@@ -4,6 +4,7 @@
 //!
 //! **What it is not.** It links no crate of the product: it sees what a user sees, which is the binary, its files, its
 //! HTTP answers and the tables. So it can referee, and a misunderstanding inside the product cannot hide here too.
+//! (`tests/walker` alone reads binlogs with the product's own walker: it is what that test judges.)
 //!
 //! **Invariants.**
 //! - Everything started here is stopped by its process id when its handle is dropped; a killed test leaves nothing behind
@@ -23,6 +24,7 @@ pub mod hot;
 pub mod mesh;
 pub mod port;
 pub mod process;
+pub mod random;
 pub mod server;
 pub mod shop;
 pub mod sql;

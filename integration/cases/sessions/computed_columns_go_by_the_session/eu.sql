@@ -1,6 +1,6 @@
 SET time_zone = '+05:00';
 INSERT INTO t (id, ts, c, d, n) VALUES (1, '2024-01-01 00:00:00', 'ab', '2024-01-01 00:00:00.9', 7);
-SET sql_mode = 'PAD_CHAR_TO_FULL_LENGTH,TIME_TRUNCATE_FRACTIONAL', lc_time_names = 'de_DE';
+SET sql_mode = 'PAD_CHAR_TO_FULL_LENGTH,TIME_TRUNCATE_FRACTIONAL,NO_BACKSLASH_ESCAPES,ANSI_QUOTES', lc_time_names = 'de_DE';
 INSERT INTO t (id, ts, c, d, n) VALUES (2, '2024-01-01 00:00:00', 'ab', '2024-01-01 00:00:00.9', 7);
 UPDATE t SET c = 'abc' WHERE id = 1;
 INSERT INTO plain VALUES (1, '2024-01-01 00:00:00');
