@@ -112,6 +112,28 @@ async fn a_table_without_a_primary_key_waits_alone() {
 }
 
 #[tokio::test]
+async fn a_hidden_key_beside_a_functional_index_which_mysql_cannot_apply_waits_alone() {
+    let mut stage = Stage::new(&["eu", "us"], SCHEMA, "").await.unwrap();
+    let hidden = "SET SESSION sql_generate_invisible_primary_key = ON; CREATE TABLE s.hidden (n INT, KEY f ((ABS(n))))";
+    stage
+        .play(&[
+            ("us", &unlogged(hidden)),
+            ("eu", &unlogged(hidden)),
+            ("eu", "INSERT INTO s.hidden VALUES (-3)"),
+            ("eu", "UPDATE s.other SET v = 'after' WHERE id = 1"),
+        ])
+        .await
+        .unwrap();
+    catch_up(&mut stage, "us", "eu").await;
+    let held = suspended(&mut stage, "us").await;
+    assert!(held.len() == 1 && held[0].0 == "s.hidden" && held[0].1.contains("functional index"), "{held:?}");
+    let dropped = unlogged("DROP INDEX f ON s.hidden");
+    stage.play(&[("us", &dropped), ("eu", &dropped)]).await.unwrap();
+    stage.mesh.region("us").unwrap().concord.say(&["resume", "--table", "s.hidden"]).unwrap();
+    assert_eq!(stage.rows("SELECT n FROM s.hidden").await.unwrap(), ["-3"]);
+}
+
+#[tokio::test]
 async fn what_has_no_place_here_holds_its_table_back_alone_until_the_definitions_are_equal() {
     let mut stage = Stage::new(&["eu", "us"], SCHEMA, "").await.unwrap();
     let change = "ALTER TABLE s.strict ADD COLUMN n INT NOT NULL DEFAULT 5, MODIFY v VARCHAR(30)";

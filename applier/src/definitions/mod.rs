@@ -34,6 +34,8 @@ pub struct Definition {
     pub filled: Vec<usize>,
     /// Whether the server computes something of each row: a generated column or the key of a functional index.
     pub computes: bool,
+    /// Whether it has a functional index.
+    pub functional: bool,
 }
 
 /// How the target's table differs from the origin's.
@@ -258,6 +260,11 @@ fn fitting_of(definition: Option<Definition>, map: &TableMap) -> Result<Fitting,
         let (schema, table) = (map.schema.clone(), map.table.clone());
         return Err(SqlFailure::Table { schema, table, reason });
     };
+    if definition.functional && definition.primary_key == ["my_row_id"] {
+        let difference = "MySQL cannot apply row events to a table with a hidden key (`my_row_id`) and a functional index (error 1105, seen on 9.7.4): rename \
+                          the key's column, or drop the index, in every region";
+        return Err(Drift { table: map.full_name(), difference: difference.to_owned() }.failure(map));
+    }
     let fit = match definition.compare(map) {
         Ok(()) => None,
         Err(_) => Some(Arc::new(Fit::new(&definition, map).map_err(|drift| drift.failure(map))?)),

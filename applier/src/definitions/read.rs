@@ -133,7 +133,7 @@ async fn read_where(
         if let Some(definition) = all.get_mut(&name) {
             match row.get::<Option<bool>, _>(3).flatten() {
                 Some(true) => definition.primary_key.extend(text(row, 2)),
-                _ => definition.computes = true,
+                _ => (definition.computes, definition.functional) = (true, true),
             }
         }
     }

@@ -1,8 +1,8 @@
 //! One client: blocks of statements, one after the other, on one connection.
 
 use super::counts::Counts;
-use super::statement;
 use super::table::Table;
+use super::{ddl, statement};
 use crate::case::script::{Outcome, Step};
 use crate::shop::dice::Dice;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ const BLOCKS: &[(u64, Block)] = &[
     (8, |client| client.xa()),
     (8, |client| client.setting()),
     (4, |client| client.prepared()),
+    (5, |client| client.ddl()),
 ];
 
 /// What a session may be set to; the first of each is what it begins with, or close to it.
@@ -142,6 +143,13 @@ impl<'a> Client<'a> {
         let Some((name, values)) = self.dice.pick(SETTINGS) else { return };
         let value = self.dice.pick(values).copied().unwrap_or("DEFAULT");
         self.push(format!("SET SESSION {name} = {value}"), Outcome::Succeeds);
+    }
+
+    /// A change of tables. That it ends a transaction is no matter: none is open here.
+    fn ddl(&mut self) {
+        for statement in ddl::some(self.dice, self.tables) {
+            self.push(statement, Outcome::Either(Some(Arc::clone(self.counts))));
+        }
     }
 
     /// A statement that is prepared and run twice; the second time, it may meet what it did the first time.

@@ -261,13 +261,17 @@ impl Column {
 
     /// A column made of another one.
     ///
-    /// None of a CHAR, of a quotient or of a rounded time: such a value depends on `sql_mode` or `div_precision_increment`, and a region that applies
-    /// it makes it again under its own.
+    /// Some depend on the session's `sql_mode`. None is a quotient, which depends on `div_precision_increment`, of which the binlog says
+    /// nothing; nor is one made of a TIMESTAMP: of `time_zone` the binlog speaks only if the transaction's first statement has used it, and an
+    /// ALTER that makes the column anew never does.
     pub(super) fn generated(dice: &mut Dice, place: usize, from: &Self) -> Option<Self> {
         let source = &from.name;
         let (kind, expression) = match from.kind {
             Kind::Int { .. } => (Kind::Double, format!("{source} * 0.3e0")),
             Kind::Decimal { .. } | Kind::Double => (Kind::Double, format!("{source} * 0.5")),
+            Kind::Char { .. } => {
+                (Kind::Int { name: "INT", bits: 32, unsigned: false }, format!("CHAR_LENGTH({source})"))
+            }
             Kind::VarChar { .. } | Kind::Text { .. } => {
                 let (letters, collation) = letters::some(&mut Dice::new(3));
                 match dice.below(2) {
@@ -282,6 +286,7 @@ impl Column {
                 (Kind::VarBinary(32), format!("UNHEX(SHA2({source}, 256))"))
             }
             Kind::Json => (Kind::Json, format!("JSON_EXTRACT({source}, '$.a')")),
+            Kind::DateTime(digits) if digits > 0 => (Kind::DateTime(0), source.clone()),
             Kind::Date | Kind::DateTime(_) => {
                 (Kind::Int { name: "INT", bits: 32, unsigned: false }, format!("TO_DAYS({source})"))
             }
@@ -291,6 +296,9 @@ impl Column {
             _ => return None,
         };
         let how = dice.pick(&["VIRTUAL", "STORED"]).copied().unwrap_or("STORED");
+        // An index over a virtual column that depends on the session, MySQL 9.7.4 itself makes corrupt.
+        let depends = matches!(from.kind, Kind::Char { .. } | Kind::DateTime(1..));
+        let how = if depends { "STORED" } else { how };
         let attributes = format!(" AS ({expression}) {how}");
         Some(Self {
             name: format!("g{place}"),

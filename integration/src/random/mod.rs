@@ -11,6 +11,7 @@
 mod client;
 mod column;
 mod counts;
+mod ddl;
 mod key;
 mod letters;
 mod literal;
