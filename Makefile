@@ -49,7 +49,7 @@ test: ## all quick and middling tests, with real servers
 test-long: ## the large, the random and the slow tests (in release mode)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
-	$(CARGO) test --release --locked -p integration --features long --test long --test hot_rows --test cases --test walker
+	$(CARGO) test --release --locked -p integration --features long --test long --test huge --test hot_rows --test cases --test walker
 
 bench: ## beside MySQL's own replication, rounds in turn: target/bench/report.md and report.json (BENCH="--only drain": that part)
 	scripts/mysql-fetch >/dev/null
