@@ -57,7 +57,7 @@ pub struct SourceTransaction {
     pub gtid: Gtid,
     /// Its record in the log.
     pub record: RecordNumber,
-    /// The session that wrote its rows; of repairs and of what has no BEGIN, `None`.
+    /// What counts of the session that wrote its rows ([`SessionState::of_values`]); of repairs and of what has no BEGIN, `None`.
     pub session: Option<Arc<SessionState>>,
     /// Of repairs, where each row change stands in the fold order, by index; empty for a transaction.
     pub repairs: Arc<[RepairPlace]>,
@@ -233,7 +233,7 @@ impl Part {
                     Ok(())
                 }
                 Item::Begin(query) => {
-                    self.set_session(query.session()?);
+                    self.set_session(query.session()?.of_values());
                     Ok(())
                 }
                 Item::Statement { query, timestamp } => {

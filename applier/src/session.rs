@@ -93,13 +93,6 @@ impl From<Error> for SqlFailure {
 const OWN_VARIABLES: &str = "SET SESSION time_zone = '+00:00', SESSION lc_time_names = 'en_US', \
      SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'";
 
-/// The modes on which values depend, not the reading of statements: NO_UNSIGNED_SUBTRACTION, STRICT_TRANS_TABLES, STRICT_ALL_TABLES,
-/// NO_ZERO_IN_DATE, NO_ZERO_DATE, ALLOW_INVALID_DATES, ERROR_FOR_DIVISION_BY_ZERO, PAD_CHAR_TO_FULL_LENGTH,
-/// TIME_TRUNCATE_FRACTIONAL (source: MySQL, `sql/system_variables.h`). The others are left out: under NO_BACKSLASH_ESCAPES the server
-/// cannot even open a table with an escaped quote in a DEFAULT expression (1064, seen on 9.7.4).
-const MODES_OF_VALUES: u64 =
-    1 << 6 | 1 << 21 | 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 26 | 1 << 31 | 1 << 32;
-
 /// What the first and the last statement of a transaction put into the marker.
 #[derive(Debug, Clone, Copy)]
 pub struct MarkerChange {
@@ -260,7 +253,7 @@ impl Target for Session {
     async fn send_as(&mut self, rows: &str, session: &SessionState) -> Result<(), SqlFailure> {
         let SessionState { sql_mode, time_zone, lc_time_names, .. } = session;
         let mut set = Vec::new();
-        set.extend(sql_mode.map(|mode| format!("SESSION sql_mode = {}", mode & MODES_OF_VALUES)));
+        set.extend(sql_mode.map(|mode| format!("SESSION sql_mode = {mode}")));
         set.extend(
             time_zone.as_ref().map(|zone| format!("SESSION time_zone = '{}'", zone.replace('\'', "''"))),
         );

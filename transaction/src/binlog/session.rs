@@ -45,7 +45,21 @@ const AUTO_IS_NULL: u64 = 0x4000;
 const NO_FOREIGN_KEY_CHECKS: u64 = 0x0400_0000;
 const RELAXED_UNIQUE_CHECKS: u64 = 0x0800_0000;
 
+/// The modes on which values depend, not the reading of statements: NO_UNSIGNED_SUBTRACTION, STRICT_TRANS_TABLES,
+/// STRICT_ALL_TABLES, NO_ZERO_IN_DATE, NO_ZERO_DATE, ALLOW_INVALID_DATES, ERROR_FOR_DIVISION_BY_ZERO,
+/// PAD_CHAR_TO_FULL_LENGTH, TIME_TRUNCATE_FRACTIONAL (source: MySQL, `sql/system_variables.h`). The others are left out: under
+/// NO_BACKSLASH_ESCAPES the server cannot even open a table with an escaped quote in a DEFAULT expression (1064, seen on 9.7.4).
+const MODES_OF_VALUES: u64 =
+    1 << 6 | 1 << 21 | 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 26 | 1 << 31 | 1 << 32;
+
 impl SessionState {
+    /// Only that on which it depends what the server computes of a row: equal for transactions whose rows may be sent together.
+    pub fn of_values(self) -> Self {
+        let Self { sql_mode, time_zone, lc_time_names, .. } = self;
+        let sql_mode = sql_mode.map(|mode| mode & MODES_OF_VALUES);
+        Self { sql_mode, time_zone, lc_time_names, ..Self::default() }
+    }
+
     /// Reads the status variables of a Query event. One that is not known is an error, since its length is not known either.
     pub(super) fn decode(variables: &[u8]) -> Result<Self, EventError> {
         let mut input = Input::new(variables, "Query");
@@ -139,6 +153,9 @@ mod tests {
             (state.sql_require_primary_key, state.default_table_encryption),
             (Some(true), Some(false))
         );
+        let of_values = state.clone().of_values();
+        assert_eq!((of_values.sql_mode, of_values.time_zone.as_deref()), (Some(0x05a0_0000), Some("+02:00")));
+        assert_eq!(SessionState { microseconds: Some(1), ..state.clone() }.of_values(), of_values);
         for cut in [3, 8, bytes.len() - 1] {
             assert!(SessionState::decode(&bytes[..cut]).is_err(), "{cut}");
         }

@@ -66,7 +66,8 @@ pub(super) fn judge(server: &ServerFacts, tables: &Patterns, ddl: bool) -> Vec<C
 fn remedy(need: &Need, lacking: &[&str], tables: &Patterns, account: &str) -> String {
     // A statement for exactly what is lacking, on the objects that `concord grants` would name.
     let all = need.privileges.join(", ");
-    let statements = grants::grants(need, tables, With { seed: false, ddl: false }, account);
+    let with = With { seed: false, ddl: need.only == Some(Only::Ddl) };
+    let statements = grants::grants(need, tables, with, account);
     statements.iter().map(|s| s.replacen(&all, &lacking.join(", "), 1)).collect::<Vec<_>>().join("; ")
 }
 
@@ -281,6 +282,9 @@ mod tests {
         let checks = judge(&server(&RUN), &shop(), true);
         assert_eq!(checks.len(), 2, "{checks:?}");
         assert!(checks[0].remedy.contains("CREATE ROUTINE") && checks[1].remedy.contains("SET_ANY_DEFINER"));
+        // Of a routine there is no right on a table.
+        let checks = judge(&server(&RUN), &Patterns::new(&["shop.orders"], &[]).unwrap(), true);
+        assert!(checks[0].remedy.ends_with(" ON `shop`.* TO 'c'@'%'"), "{}", checks[0].remedy);
     }
 
     #[test]
