@@ -3,10 +3,12 @@
 //! It counts what Rust code holds; zstd's own working memory, at most 128 MiB for its largest window, is beside it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+static TELL_PANICS: Once = Once::new();
 
 /// The system's allocator with a bound.
 pub struct Bounded;
@@ -16,6 +18,14 @@ static ALLOCATOR: Bounded = Bounded;
 
 /// Runs `parse`, which may hold `bytes` at most beside what is held now.
 pub fn within<T>(bytes: usize, parse: impl FnOnce() -> T) -> T {
+    TELL_PANICS.call_once(|| {
+        let tell = std::panic::take_hook();
+        // What a panic's own message and trace take is not the input's doing, and a panic amid them would hide the first.
+        std::panic::set_hook(Box::new(move |panic| {
+            LIMIT.store(usize::MAX, Ordering::Relaxed);
+            tell(panic);
+        }));
+    });
     LIMIT.store(HELD.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
     let done = parse();
     LIMIT.store(usize::MAX, Ordering::Relaxed);

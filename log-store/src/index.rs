@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use transaction::record::RecordHeader;
-use transaction::{Hlc, RecordKind, RecordNumber, Sequence};
+use transaction::{Hlc, RecordKind, RecordNumber, STAMP_END, Sequence};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::FORMAT_VERSION;
@@ -201,7 +201,8 @@ impl Index {
         }
         let mut numbers =
             rest.chunks_exact(8).map_while(|chunk| chunk.try_into().ok().map(u64::from_le_bytes));
-        let mut next = || numbers.next();
+        // No field of an index that was built from records is beyond: see FORMAT.md, section 4.
+        let mut next = || numbers.next().filter(|number| *number < STAMP_END);
         let summary = Summary {
             first: RecordNumber(next()?),
             records: next()?,

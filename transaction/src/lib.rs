@@ -29,5 +29,5 @@ pub use gtid::{Gtid, GtidSet, Source, Tag, Uuid};
 pub use key::{KeyError, KeyHash, Weights, key_of};
 pub use record::{Record, RecordKind};
 pub use region::RegionName;
-pub use stamp::{Epoch, Hlc, Incarnation, RecordNumber, RepairPlace, Sequence, WriteId};
+pub use stamp::{Epoch, Hlc, Incarnation, RecordNumber, RepairPlace, STAMP_END, Sequence, WriteId};
 pub use suspended::{Suspended, SuspendedTable};

@@ -2,10 +2,12 @@
 
 mod codec;
 
-use codec::{Input, put_context, put_gtid, put_name, put_suspended, put_text, put_transaction};
+use codec::{
+    Input, STAMP_OUT_OF_RANGE, put_context, put_gtid, put_name, put_suspended, put_text, put_transaction,
+};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::stamp::RepairPlace;
+use crate::stamp::{RepairPlace, STAMP_END};
 use crate::suspended::Suspended;
 use crate::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, Sequence};
 
@@ -131,14 +133,18 @@ impl RecordHeader {
         }
         let kind =
             RecordKind::from_byte(bytes[4]).ok_or(RecordError::UnknownKind { number, kind: bytes[4] })?;
+        let (sequence, hlc) = (u64_at(24), u64_at(32));
+        if [number, sequence, hlc].iter().any(|stamp| *stamp >= STAMP_END) {
+            return Err(RecordError::Malformed { number, what: STAMP_OUT_OF_RANGE });
+        }
         Ok(Self {
             body_len,
             kind,
             flags: bytes[5],
             checksum: u64_at(8),
             number: RecordNumber(number),
-            sequence: Sequence(u64_at(24)),
-            hlc: Hlc(u64_at(32)),
+            sequence: Sequence(sequence),
+            hlc: Hlc(hlc),
             incarnation: Incarnation(u32_at(40)),
             epoch: Epoch(u32_at(44)),
         })
@@ -397,8 +403,8 @@ impl<'a> Record<'a> {
             RecordKind::Chunk => Body::Chunk { index: input.u32().map_err(malformed)?, events: input.rest },
             RecordKind::Position => Body::Position(input.position().map_err(malformed)?),
             RecordKind::Incarnation => Body::Incarnation {
-                previous_end: RecordNumber(input.u64().map_err(malformed)?),
-                previous_sequence: Sequence(input.u64().map_err(malformed)?),
+                previous_end: RecordNumber(input.stamp().map_err(malformed)?),
+                previous_sequence: Sequence(input.stamp().map_err(malformed)?),
             },
             RecordKind::Repair => {
                 let places = input.repair_places().map_err(malformed)?;

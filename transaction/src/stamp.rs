@@ -40,17 +40,20 @@ number! {
     Hlc(u64)
 }
 
+/// Numbers and times of a record are below it, so that counting on never overflows, and each fits MySQL's BIGINT.
+pub const STAMP_END: u64 = i64::MAX as u64;
+
 impl Sequence {
     /// The number after this one.
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 
 impl RecordNumber {
     /// The number after this one.
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 
@@ -59,7 +62,7 @@ impl Hlc {
     ///
     /// A fold over the binlog, so reading it again gives the same stamps.
     pub fn tick(self, commit_us: u64) -> Self {
-        Self(commit_us.max(self.0 + 1))
+        Self(commit_us.max(self.0.saturating_add(1)))
     }
 }
 

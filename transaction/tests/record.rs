@@ -6,8 +6,8 @@ use transaction::record::{
     Body, HEADER_LEN, Lineage, PositionBody, Record, RecordError, TransactionBody, verify,
 };
 use transaction::{
-    Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace, Sequence, Source, Tag,
-    Uuid, WriteId,
+    Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace, STAMP_END, Sequence,
+    Source, Tag, Uuid, WriteId,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -15,8 +15,12 @@ fn region() -> impl Strategy<Value = RegionName> {
     "[a-z_][a-z0-9_]{0,31}".prop_map(|name| RegionName::new(&name).unwrap())
 }
 
+fn stamp() -> impl Strategy<Value = u64> {
+    0..STAMP_END
+}
+
 fn context() -> impl Strategy<Value = Context> {
-    prop::collection::vec((region(), any::<u64>().prop_map(Sequence)), 0..5)
+    prop::collection::vec((region(), stamp().prop_map(Sequence)), 0..5)
         .prop_map(|entries| entries.into_iter().collect())
 }
 
@@ -28,7 +32,7 @@ fn gtid() -> impl Strategy<Value = Gtid> {
 }
 
 fn write_id() -> impl Strategy<Value = WriteId> {
-    (any::<u64>(), region(), any::<u64>(), any::<u32>()).prop_map(|(hlc, origin, sequence, index)| WriteId {
+    (stamp(), region(), stamp(), any::<u32>()).prop_map(|(hlc, origin, sequence, index)| WriteId {
         hlc: Hlc(hlc),
         origin,
         sequence: Sequence(sequence),
@@ -52,8 +56,8 @@ enum Owned {
 }
 
 fn owned() -> impl Strategy<Value = Owned> {
-    let position = (context(), any::<[u64; 3]>(), ".{0,60}", ".{0,20}").prop_map(
-        |(context, [last, wall_us, offset], executed, file)| PositionBody {
+    let position = (context(), (stamp(), any::<[u64; 2]>()), ".{0,60}", ".{0,20}").prop_map(
+        |(context, (last, [wall_us, offset]), executed, file)| PositionBody {
             context,
             suspended: Default::default(),
             last_sequence: Sequence(last),
@@ -68,7 +72,7 @@ fn owned() -> impl Strategy<Value = Owned> {
             .prop_map(|(c, g, us, n)| Owned::Transaction(c, g, us, n)),
         any::<u32>().prop_map(Owned::Chunk),
         position.prop_map(Owned::Position),
-        any::<(u64, u64)>().prop_map(|(end, sequence)| Owned::Incarnation(end, sequence)),
+        (stamp(), stamp()).prop_map(|(end, sequence)| Owned::Incarnation(end, sequence)),
         (prop::collection::vec(repair_place(), 0..4), context(), gtid())
             .prop_map(|(places, c, g)| Owned::Repair(places, c, g)),
         (".{0,20}", gtid()).prop_map(|(xid, gtid)| Owned::Prepare(xid, gtid)),
@@ -140,7 +144,7 @@ proptest! {
 
     #[test]
     fn what_is_written_is_read(
-        numbers in any::<[u64; 3]>(), lineage in any::<[u32; 2]>(), checksums: bool, owned in owned(),
+        numbers in [stamp(), stamp(), stamp()], lineage in any::<[u32; 2]>(), checksums: bool, owned in owned(),
         events in prop::collection::vec(any::<u8>(), 0..100), before in 0usize..3, after in 0usize..60,
     ) {
         let record = record(numbers, lineage, checksums, body(&owned, &events));
@@ -237,4 +241,40 @@ fn a_gtid_beyond_what_servers_number_is_malformed() {
     let bytes =
         encoded(&record([1, 1, 1], [1, 1], true, Body::Prepare { xid: String::new(), gtid, events: b"" }));
     assert!(matches!(Record::decode(&bytes), Err(RecordError::Malformed { .. })));
+}
+
+#[test]
+fn a_number_or_time_that_has_no_next_is_malformed() {
+    let chunk = || Body::Chunk { index: 0, events: b"" };
+    let incarnation = |end, sequence| Body::Incarnation {
+        previous_end: RecordNumber(end),
+        previous_sequence: Sequence(sequence),
+    };
+    let context = |sequence| {
+        Owned::Transaction(
+            [(RegionName::new("eu").unwrap(), Sequence(sequence))].into_iter().collect(),
+            Gtid::default(),
+            0,
+            0,
+        )
+    };
+    for (stamp, taken) in [(STAMP_END - 1, true), (STAMP_END, false), (u64::MAX, false)] {
+        let bodies = [
+            ([stamp, 1, 1], chunk()),
+            ([1, stamp, 1], chunk()),
+            ([1, 1, stamp], chunk()),
+            ([1, 1, 1], incarnation(stamp, 1)),
+            ([1, 1, 1], incarnation(1, stamp)),
+            ([1, 1, 1], body(&context(stamp), b"")),
+        ];
+        for (numbers, body) in bodies {
+            let what = format!("{numbers:?} {body:?}");
+            match Record::decode(&encoded(&record(numbers, [1, 1], true, body))) {
+                Ok(_) => assert!(taken, "{what}"),
+                Err(error) => {
+                    assert!(!taken && matches!(error, RecordError::Malformed { .. }), "{what}: {error}")
+                }
+            }
+        }
+    }
 }

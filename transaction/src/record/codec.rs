@@ -2,8 +2,12 @@
 
 use super::{PositionBody, TransactionBody};
 use crate::gtid::NUMBER_END;
+use crate::stamp::STAMP_END;
 use crate::suspended::{Suspended, SuspendedTable};
 use crate::{Context, Gtid, Hlc, RegionName, RepairPlace, Sequence, Source, Tag, Uuid, WriteId};
+
+/// What is said of a number or an HLC at [`STAMP_END`] or beyond.
+pub(super) const STAMP_OUT_OF_RANGE: &str = "a number or an HLC is out of range";
 
 pub(super) fn put_name(out: &mut Vec<u8>, name: &str) {
     out.push(name.len() as u8);
@@ -75,6 +79,10 @@ impl<'a> Input<'a> {
     pub(super) fn u64(&mut self) -> Result<u64, &'static str> {
         self.array().map(u64::from_le_bytes)
     }
+    /// A number or an HLC.
+    pub(super) fn stamp(&mut self) -> Result<u64, &'static str> {
+        self.u64().and_then(|stamp| if stamp < STAMP_END { Ok(stamp) } else { Err(STAMP_OUT_OF_RANGE) })
+    }
     fn name(&mut self) -> Result<&'a str, &'static str> {
         let [len] = self.array::<1>()?;
         std::str::from_utf8(self.take(len.into())?).map_err(|_| "a name is not UTF-8")
@@ -88,7 +96,7 @@ impl<'a> Input<'a> {
     }
     fn context(&mut self) -> Result<Context, &'static str> {
         let [count] = self.array::<1>()?;
-        (0..count).map(|_| Ok((self.region()?, Sequence(self.u64()?)))).collect()
+        (0..count).map(|_| Ok((self.region()?, Sequence(self.stamp()?)))).collect()
     }
     fn suspended(&mut self) -> Result<Suspended, &'static str> {
         if !self.suspends {
@@ -115,7 +123,7 @@ impl<'a> Input<'a> {
         (0..count)
             .map(|_| {
                 let origin = self.region()?;
-                let (hlc, sequence) = (Hlc(self.u64()?), Sequence(self.u64()?));
+                let (hlc, sequence) = (Hlc(self.stamp()?), Sequence(self.stamp()?));
                 let root = WriteId { hlc, origin, sequence, index: self.u32()? };
                 match self.array()? {
                     [0] => Err("a repair has level 0, which is that of other writes"),
@@ -128,7 +136,7 @@ impl<'a> Input<'a> {
         Ok(PositionBody {
             context: self.context()?,
             suspended: self.suspended()?,
-            last_sequence: Sequence(self.u64()?),
+            last_sequence: Sequence(self.stamp()?),
             wall_us: self.u64()?,
             executed: self.text()?,
             file: self.text()?,
