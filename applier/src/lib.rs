@@ -31,6 +31,7 @@ pub mod journal;
 mod lane;
 mod locks;
 pub mod logs;
+pub mod net;
 mod parts;
 pub mod policies;
 mod progress;

@@ -8,6 +8,7 @@ mod decide;
 mod images;
 mod outsider;
 mod put;
+mod send;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,19 +16,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conflict::{Batch as Overlay, Image, Write};
-use transaction::binlog::{RowsKind, SessionState, TableMap, row_values};
+use transaction::binlog::{SessionState, TableMap};
 use transaction::{Context, KeyHash, RegionName, Sequence, WriteId};
 
 use crate::contest::Contests;
 use crate::definitions::Definitions;
-use crate::effect::{Effect, Part, SourceTransaction, rows_kind};
+use crate::effect::{Effect, Part, SourceTransaction};
 use crate::journal::Entry;
 use crate::lane::LaneSetup;
 use crate::relations::Relations;
 use crate::session::{MarkerChange, SqlFailure};
 use crate::suspension::Decide;
 use crate::target::Target;
-use crate::text::{NO_FOREIGN_KEY_CHECKS, RowsText};
+use crate::text::RowsText;
 
 /// A text is sent when it has this many bytes of events.
 const TEXT_LEN: usize = 1 << 20;
@@ -57,6 +58,8 @@ pub(crate) struct Lessons {
     pub(crate) raced: HashSet<KeyHash>,
     /// All of them are.
     pub(crate) all: bool,
+    /// The server refused a net change: each change is sent as it came.
+    pub(crate) as_it_came: bool,
     /// Unique keys and foreign keys are to be settled.
     pub(crate) constraints: bool,
     /// Rows whose merge the server refuses.
@@ -225,98 +228,6 @@ impl<'a, T: Target> Attempt<'a, T> {
         Ok(())
     }
 
-    /// Sends what no one contests.
-    pub(crate) async fn write(&mut self, part: &Part) -> Result<(), SqlFailure> {
-        for effect in &part.effects {
-            if self.contests.contains(effect.key) {
-                continue;
-            }
-            self.push_effect(part, effect).await?;
-            if self.text.len() >= TEXT_LEN {
-                self.flush().await?;
-            }
-        }
-        self.flush().await
-    }
-
-    async fn push_effect(&mut self, part: &Part, effect: &Effect) -> Result<(), SqlFailure> {
-        let (before, after) = (part.before(effect), part.after(effect));
-        let mut flags = effect.flags;
-        if let Some(before) = before
-            && leaves(&self.relations, &effect.table, before, after)?
-        {
-            flags |= NO_FOREIGN_KEY_CHECKS;
-            self.leaving.push(Image { table: effect.table.clone(), bytes: before.to_vec() });
-        }
-        let Some(kind) = rows_kind(before.is_some(), after.is_some()) else { return Ok(()) };
-        let images: [Option<&[u8]>; 2] = [before, after];
-        let session = part.transactions[effect.transaction].session.as_ref();
-        self.push(&effect.table, kind, flags, effect.timestamp, session, images).await
-    }
-
-    /// Adds a row change to what is sent next, in the layout that the table has here.
-    async fn push(
-        &mut self,
-        table: &Arc<TableMap>,
-        kind: RowsKind,
-        flags: u16,
-        timestamp: u32,
-        session: Option<&Arc<SessionState>>,
-        images: [Option<&[u8]>; 2],
-    ) -> Result<(), SqlFailure> {
-        let images = images.into_iter().flatten();
-        let fitting = self.definitions.fit(self.target, &self.setup.shared, table).await?;
-        // What the server computes of the row, it computes by the session's variables, whatever the event says (seen).
-        let session = session.filter(|_| fitting.computes);
-        if self.session.as_ref() != session {
-            if !self.text.is_empty() {
-                self.flush().await?;
-            }
-            self.session = session.cloned();
-        }
-        match fitting.fit {
-            None => {
-                let images: Vec<&[u8]> = images.collect();
-                self.text.push(table, kind, flags, timestamp, &images);
-            }
-            Some(fit) => {
-                let fitted: Result<Vec<Vec<u8>>, _> = images.map(|image| fit.image(table, image)).collect();
-                let fitted = fitted.map_err(|drift| drift.failure(table))?;
-                let images: Vec<&[u8]> = fitted.iter().map(Vec::as_slice).collect();
-                self.text.push(&fit.table, kind, flags, timestamp, &images);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether rows of this layout are built anew for the table here.
-    async fn is_fitted(&mut self, table: &Arc<TableMap>) -> Result<bool, SqlFailure> {
-        Ok(self.definitions.fit(self.target, &self.setup.shared, table).await?.fit.is_some())
-    }
-
-    /// Sends what was collected; the first text of the attempt begins the transaction and changes the marker.
-    async fn flush(&mut self) -> Result<(), SqlFailure> {
-        let (statement, changes) = if self.text.is_empty() {
-            (None, 0)
-        } else {
-            let (statement, changes) = self.text.take_statement();
-            (Some(statement), changes)
-        };
-        let session = self.session.take();
-        let first = statement.as_deref().filter(|_| session.is_none());
-        if !self.begun {
-            self.begun = true;
-            self.target.begin(&self.marker, false, first).await?;
-        } else if let Some(statement) = first {
-            self.target.send(statement).await?;
-        }
-        if let (Some(session), Some(statement)) = (session, statement) {
-            self.target.send_as(&statement, &session).await?;
-        }
-        self.tally.row_changes += changes;
-        Ok(())
-    }
-
     /// Makes sure that no row is left that refers to one that went: the server was kept from acting on it.
     pub(crate) async fn look_for_children(&mut self) -> Result<(), SqlFailure> {
         for parent in std::mem::take(&mut self.leaving) {
@@ -385,24 +296,6 @@ impl<'a, T: Target> Attempt<'a, T> {
         }
         Ok(())
     }
-}
-
-/// Whether a change takes something away that rows of another table may refer to, where the server would act on those.
-fn leaves(
-    relations: &Relations,
-    table: &TableMap,
-    before: &[u8],
-    after: Option<&[u8]>,
-) -> Result<bool, SqlFailure> {
-    let Some(related) = relations.of(&table.schema, &table.table).filter(|related| related.cascades()) else {
-        return Ok(false);
-    };
-    let Some(after) = after else { return Ok(true) };
-    let values = |image| row_values(table, image).map_err(|e| SqlFailure::Halt(e.to_string()));
-    let (before, after) = (values(before)?, values(after)?);
-    let referenced = |name: &String| related.children.iter().any(|key| key.parent_columns.contains(name));
-    let columns = table.columns.iter().zip(before.iter().zip(&after));
-    Ok(columns.into_iter().any(|(column, (before, after))| before != after && referenced(&column.name)))
 }
 
 fn halt(error: conflict::Error) -> SqlFailure {

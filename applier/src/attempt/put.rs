@@ -4,7 +4,8 @@ use conflict::Image;
 use transaction::KeyHash;
 use transaction::binlog::RowsKind;
 
-use super::{Attempt, TEXT_LEN, leaves};
+use super::send::leaves;
+use super::{Attempt, TEXT_LEN};
 use crate::contest::{Desired, Here, same_layout, same_row};
 use crate::repair::{Repair, statements};
 use crate::session::SqlFailure;

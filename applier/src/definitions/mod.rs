@@ -205,6 +205,12 @@ impl Definitions {
         Ok(())
     }
 
+    /// Whether the server computes something of each row of a table, as far as that is known: true if it is not.
+    pub(crate) fn computes(&self, map: &TableMap) -> bool {
+        let known = self.fits.get(&(map.schema.clone(), map.table.clone()));
+        known.and_then(|known| known.first()).is_none_or(|(_, fitting)| fitting.computes)
+    }
+
     /// How rows under `map` come into the target's table.
     pub(crate) async fn fit(
         &mut self,

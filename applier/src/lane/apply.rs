@@ -108,6 +108,13 @@ impl<C: Connector> Lane<C> {
                     lessons.all |= starts > STARTS_BEFORE_ALL;
                 }
                 SqlFailure::Surprise(reason) | SqlFailure::Clash(reason)
+                    if parts.sources().len() > 1 && !lessons.as_it_came && !lessons.all =>
+                {
+                    // Perhaps only the order of net changes offends a unique or a foreign key.
+                    tracing::debug!("origin {origin}: {reason}");
+                    lessons.as_it_came = true;
+                }
+                SqlFailure::Surprise(reason) | SqlFailure::Clash(reason)
                     if parts.sources().len() > 1 && self.catching_up.is_none() && !lessons.all =>
                 {
                     // One of them needs every row of it locked first: not those of all the others.

@@ -17,6 +17,7 @@ use crate::effect::Carries;
 use crate::feed::{BatchLimits, Feed, Reach};
 use crate::journal::Journal;
 use crate::logs::Logs;
+use crate::net::Folds;
 use crate::policies::Policies;
 use crate::progress::{OriginProgress, State};
 use crate::session::SqlFailure;
@@ -50,6 +51,8 @@ pub struct LaneSetup {
     pub detect_only: BTreeSet<RegionName>,
     /// Where conflicts are written down.
     pub journal: Arc<dyn Journal>,
+    /// Of which tables the changes of a batch are folded into net changes.
+    pub folds: Folds,
     /// Bounds of a batch.
     pub limits: BatchLimits,
     /// Per origin, the last transaction that is applied; without an entry, there is none.

@@ -5,6 +5,7 @@
 //! file of its own or from the environment.
 
 mod address;
+mod apply;
 mod ddl;
 mod error;
 mod filter;

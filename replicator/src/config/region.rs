@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use transaction::RegionName;
 
+use super::apply::Apply;
 use super::error::Flaw;
 use super::filter::RegionFilters;
 use super::{ByteSize, HumanDuration, Mysql, resolve};
@@ -104,17 +105,6 @@ pub(crate) struct Log {
     pub(crate) keep_bytes: ByteSize,
 }
 
-/// `[region.apply]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Apply {
-    /// How many source transactions may share one commit under backlog; 1 to 10,000. Default 256, beyond which the
-    /// drain gains little. Larger holds row locks longer. When caught up each transaction commits alone, whatever this says.
-    pub(crate) batch_transactions_max: u32,
-    /// How many bytes of row events may share one commit; 64 KiB to 16 MiB. Default 4 MiB. Larger costs memory.
-    pub(crate) batch_bytes_max: ByteSize,
-}
-
 /// `[region.journal]`: how long conflicts can be looked up. No row depends on it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,12 +155,6 @@ impl Default for Journal {
     }
 }
 
-impl Default for Apply {
-    fn default() -> Self {
-        Self { batch_transactions_max: 256, batch_bytes_max: ByteSize(4 << 20) }
-    }
-}
-
 impl Link {
     /// The files of mutual TLS, or `None` if the configuration says plainly that there is none.
     pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
@@ -213,6 +197,7 @@ impl Region {
     pub(super) fn judge(&self) -> Result<(), Flaw> {
         self.link.judge()?;
         self.mysql.judge()?;
+        self.apply.judge()?;
         let refuse = |key: [&str; 3], value: String, low: String, high: String| {
             Flaw::new(&key, format!("{value} is out of range"), format!("use {low} to {high}"))
         };
@@ -225,12 +210,6 @@ impl Region {
                 // The file that is being written always stays.
                 ByteSize(2 * log_store::JOURNAL_FILE_BYTES_DEFAULT),
                 ByteSize(1 << 60),
-            ),
-            (
-                ["region", "apply", "batch_bytes_max"],
-                self.apply.batch_bytes_max,
-                ByteSize(64 << 10),
-                ByteSize(16 << 20),
             ),
         ];
         let memory = self.history_memory;
@@ -246,11 +225,6 @@ impl Region {
             if value < low || value > high {
                 return Err(refuse(key, value.to_string(), low.to_string(), high.to_string()));
             }
-        }
-        let batch = self.apply.batch_transactions_max;
-        if !(1..=10_000).contains(&batch) {
-            let key = ["region", "apply", "batch_transactions_max"];
-            return Err(refuse(key, batch.to_string(), "1".to_owned(), "10000".to_owned()));
         }
         if self.link.listen == self.http.listen && self.http.listen.port() != 0 {
             return Err(Flaw::new(

@@ -481,6 +481,10 @@ impl Region {
             journal: self.board.conflicts.clone(),
             suspensions: self.board.suspensions.clone(),
             wishes: self.board.wishes.clone(),
+            folds: {
+                let apply = apply.clone();
+                Arc::new(move |schema, table| apply.folds(schema, table))
+            },
             limits: BatchLimits {
                 transactions_max: apply.batch_transactions_max as usize,
                 bytes_max: apply.batch_bytes_max.0 as usize,

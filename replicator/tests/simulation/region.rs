@@ -211,6 +211,10 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         },
         detect_only: BTreeSet::new(),
         journal: mesh.journals[place].clone(),
+        folds: {
+            let folds = mesh.shape.folds;
+            Arc::new(move |_, _| folds)
+        },
         limits: BatchLimits { transactions_max: mesh.shape.batch_max, bytes_max: 1 << 20 },
         until: BTreeMap::new(),
         skew_us_max: 5_000_000,

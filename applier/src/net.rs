@@ -1,0 +1,204 @@
+//! What a batch of source transactions does to each row in the end, ordered so that rows of one table share events. Pure.
+//!
+//! The changes of one row fold into one: from what it was before the first to what it is after the last. Deletes go first,
+//! then updates, then inserts, since a row that leaves may give its unique value to one that comes; tables that others refer
+//! to get theirs before those. What cannot be folded follows at the end, in the order of the source. The server judges each
+//! row as it comes: where that order offends a unique or a foreign key, the batch is tried again as it came.
+//!
+//! **Every row of the batch is changed at least once**, even one that ends as it began. The change takes its lock, and
+//! without that a client's write could pass between the second look and the commit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use transaction::KeyHash;
+use transaction::binlog::{SessionState, TableMap};
+
+use crate::effect::{Effect, Part};
+use crate::relations::Relations;
+
+/// Of which tables the changes fold: schema and table in, verdict out.
+pub type Folds = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
+
+/// What counts of a table for the folding of its changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Nature {
+    /// Whether they are to be folded.
+    pub folds: bool,
+    /// Whether the server computes something of each row ([`crate::definitions::Definition::computes`]).
+    pub computes: bool,
+}
+
+/// One row change to send.
+#[derive(Debug, Clone, Copy)]
+pub struct RowChange<'p> {
+    /// Layout of the table at the origin.
+    pub table: &'p Arc<TableMap>,
+    /// Flags of the source's rows event.
+    pub flags: u16,
+    /// Seconds since 1970, of the source's rows event.
+    pub timestamp: u32,
+    /// Whose session wrote it, if the server computes something of it.
+    pub session: Option<&'p Arc<SessionState>>,
+    /// The row before; `None` if it is not there.
+    pub before: Option<&'p [u8]>,
+    /// The row after; `None` if it goes.
+    pub after: Option<&'p [u8]>,
+}
+
+/// The changes of one row so far.
+struct Row<'p> {
+    change: RowChange<'p>,
+    /// Places of its first and its last change in the batch.
+    first: usize,
+    last: usize,
+    /// False: its changes are sent one by one.
+    folds: bool,
+}
+
+/// One change as it came. `computes`: see [`Nature::computes`].
+pub fn as_it_came<'p>(part: &'p Part, effect: &'p Effect, computes: bool) -> RowChange<'p> {
+    RowChange {
+        table: &effect.table,
+        flags: effect.flags,
+        timestamp: effect.timestamp,
+        session: part.transactions[effect.transaction].session.as_ref().filter(|_| computes),
+        before: part.before(effect),
+        after: part.after(effect),
+    }
+}
+
+/// The net changes of those `effects` of `part`, in the order to send them. `nature` is asked once for each table.
+pub fn net_changes<'p>(
+    part: &'p Part,
+    effects: impl Iterator<Item = &'p Effect>,
+    nature: impl Fn(&TableMap) -> Nature,
+    relations: &Relations,
+) -> Vec<RowChange<'p>> {
+    let effects: Vec<&Effect> = effects.collect();
+    let mut places: HashMap<KeyHash, usize> = HashMap::with_capacity(effects.len());
+    let mut rows: Vec<Row<'p>> = Vec::with_capacity(effects.len());
+    let mut tables = BatchTables::default();
+    for (at, effect) in effects.iter().enumerate() {
+        let change = tables.note(part, effect, &nature);
+        let place = *places.entry(effect.key).or_insert_with(|| {
+            rows.push(Row { change, first: at, last: at, folds: true });
+            rows.len() - 1
+        });
+        let row = &mut rows[place];
+        if row.first != at {
+            row.join(change, at);
+        }
+    }
+    for row in &mut rows {
+        row.folds &= tables.get(row.change.table).is_some_and(|table| table.folds);
+    }
+    let unfolded = |effect: &&&Effect| places.get(&effect.key).is_some_and(|place| !rows[*place].stays_one());
+    let unfolded: Vec<RowChange<'p>> =
+        effects.iter().filter(unfolded).map(|effect| tables.note(part, effect, &nature)).collect();
+    rows.retain(Row::stays_one);
+    tables.descend(relations);
+    rows.sort_by_key(|row| {
+        let (depth, table) = tables.get(row.change.table).map_or((0, 0), |table| (table.depth, table.place));
+        match (row.change.before, row.change.after) {
+            // In the order in which they went: one that refers to another of its table goes before that.
+            (Some(_), None) => (0, usize::MAX - depth, table, row.last),
+            (Some(_), Some(_)) => (1, depth, table, row.last),
+            (None, _) => (2, depth, table, row.first),
+        }
+    });
+    // One time for all, or events of different seconds would not be shared. Nothing is computed from it.
+    let timestamp = effects.last().map_or(0, |effect| effect.timestamp);
+    rows.into_iter().map(|row| RowChange { timestamp, ..row.change }).chain(unfolded).collect()
+}
+
+impl<'p> Row<'p> {
+    fn join(&mut self, next: RowChange<'p>, at: usize) {
+        let known = self.change;
+        // Checks that a session had off are each change's own.
+        let alike = Arc::ptr_eq(known.table, next.table)
+            && known.flags == next.flags
+            && known.after.is_some() == next.before.is_some();
+        self.folds &= alike;
+        self.change = RowChange { before: known.before, ..next };
+        self.last = at;
+    }
+
+    /// A row that was not there and is not there in the end cannot be locked by one event.
+    fn stays_one(&self) -> bool {
+        self.folds && (self.change.before.is_some() || self.change.after.is_some())
+    }
+}
+
+/// A table of a batch.
+struct BatchTable<'p> {
+    map: &'p Arc<TableMap>,
+    /// Its place among them.
+    place: usize,
+    computes: bool,
+    folds: bool,
+    /// How far it is from those that refer to none.
+    depth: usize,
+    /// Of its first change.
+    session: Option<&'p Arc<SessionState>>,
+}
+
+#[derive(Default)]
+struct BatchTables<'p> {
+    all: Vec<BatchTable<'p>>,
+    places: HashMap<*const TableMap, usize>,
+}
+
+impl<'p> BatchTables<'p> {
+    /// Takes note of the table of a change, which is returned as it came.
+    fn note(
+        &mut self,
+        part: &'p Part,
+        effect: &'p Effect,
+        nature: impl Fn(&TableMap) -> Nature,
+    ) -> RowChange<'p> {
+        let map = &effect.table;
+        let place = *self.places.entry(Arc::as_ptr(map)).or_insert_with(|| {
+            let Nature { folds, computes } = nature(map);
+            let session = as_it_came(part, effect, computes).session;
+            let place = self.all.len();
+            self.all.push(BatchTable { map, place, computes, folds, depth: 0, session });
+            place
+        });
+        let table = &mut self.all[place];
+        let change = as_it_came(part, effect, table.computes);
+        // What the server computes may go by the session that first opened the table (DAYNAME and `lc_time_names`, seen): with
+        // more than one session in the batch, the order of the source is kept.
+        table.folds &= change.session == table.session;
+        change
+    }
+
+    fn get(&self, map: &Arc<TableMap>) -> Option<&BatchTable<'p>> {
+        self.all.get(*self.places.get(&Arc::as_ptr(map))?)
+    }
+
+    /// Tables that refer to others of the batch come below them; in a circle, somewhere.
+    fn descend(&mut self, relations: &Relations) {
+        for _ in 0..self.all.len() {
+            let mut moved = false;
+            for place in 0..self.all.len() {
+                let map = self.all[place].map;
+                let Some(related) = relations.of(&map.schema, &map.table) else { continue };
+                let refers = |other: &&BatchTable<'_>| {
+                    let is = |(schema, table): &(String, String)| {
+                        (schema, table) == (&other.map.schema, &other.map.table)
+                    };
+                    other.place != place && related.parents.iter().any(|key| is(&key.parent))
+                };
+                let below = self.all.iter().filter(refers).map(|parent| parent.depth + 1).max().unwrap_or(0);
+                if below > self.all[place].depth && below < self.all.len() {
+                    self.all[place].depth = below;
+                    moved = true;
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+    }
+}
