@@ -19,6 +19,9 @@ const WORKERS: [u64; 3] = [16, 4, 1];
 /// A worker count that takes this many times as long as the best is given up: the best of each round is among the others.
 const CLOSE: f64 = 1.3;
 
+/// Whether Concord folds the changes of a row, a key of the target's configuration.
+const NET_CHANGES: &str = "region.apply.net_changes";
+
 /// How often the target's marker is looked at. Fine beside the seconds that a drain takes.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -71,6 +74,7 @@ pub async fn run(
     let columns = ["transactions/s", "CPU µs/transaction", "of it replicator"];
     let mut sheet = Sheet::new(name, title, &columns);
     let mut ratios = Vec::new();
+    let mut raw_ratios = Vec::new();
     let mut cpu_ratios = Vec::new();
     let mut memory = Vec::new();
     let mut workers = WORKERS.to_vec();
@@ -107,11 +111,21 @@ pub async fn run(
         ratios.push(native.seconds / drained.seconds);
         cpu_ratios.push(drained.cpu_us() / native.cpu_us());
         report.note(&format!("{name}: best worker count of the native replica"), count.to_string());
+        if backlog.workload == Workload::WriteOnly {
+            scene.configure(NET_CHANGES, false)?;
+            let raw = concord(scene, backlog, &wanted).await;
+            scene.configure(NET_CHANGES, true)?;
+            let (raw, _) = raw?;
+            tell(progress, &format!("{name}: round {round} of {rounds}: Concord, every change"), &raw);
+            sheet.add("Concord, every change", &cells(&raw));
+            raw_ratios.push(native.seconds / raw.seconds);
+        }
     }
     report.sheet(sheet);
     match backlog.workload {
         Workload::WriteOnly => {
             report.figure("drain.ratio_vs_native", Sample::of(ratios));
+            report.figure("drain.raw_ratio_vs_native", Sample::of(raw_ratios));
             report.figure("cpu.per_txn_ratio_vs_native", Sample::of(cpu_ratios));
             report.figure("memory.rss_mib_drain", Sample::of(memory));
         }

@@ -42,11 +42,16 @@ struct Key {
     meaning: &'static str,
 }
 
-const KEYS: [Key; 18] = [
+const KEYS: [Key; 19] = [
     Key {
         name: "drain.ratio_vs_native",
         target: Target::AtLeast(6.0),
         meaning: "time of the native replica (best worker count, relay log fetched) ÷ time of Concord (log received) for the same backlog",
+    },
+    Key {
+        name: "drain.raw_ratio_vs_native",
+        target: Target::AtLeast(3.5),
+        meaning: "the same with net changes off: every row change is replayed",
     },
     Key {
         name: "drain.insert_ratio_vs_native",
