@@ -5,8 +5,8 @@
 //! to get theirs before those. What cannot be folded follows at the end, in the order of the source. The server judges each
 //! row as it comes: where that order offends a unique or a foreign key, the batch is tried again as it came.
 //!
-//! **Every row of the batch is changed at least once**, also one that ends as it began, of which each change is sent. The change takes its
-//! lock, and without that a client's write could pass between the second look and the commit.
+//! **Every row of the batch is changed at least once**, even one that ends as it began: an update to the same values takes its lock and logs
+//! nothing. Without the lock, a client's write could pass between the second look and the commit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -124,10 +124,9 @@ impl<'p> Row<'p> {
         self.last = at;
     }
 
-    /// A row that ends as it began has no net change: none that would lock a row that is not there, and none that the server
-    /// would log (an update to the same values logs nothing), while every change sent is counted in the binlog.
+    /// A row that was not there and is not there in the end cannot be locked by one event.
     fn stays_one(&self) -> bool {
-        self.folds && self.change.before != self.change.after
+        self.folds && (self.change.before.is_some() || self.change.after.is_some())
     }
 }
 

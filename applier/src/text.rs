@@ -50,6 +50,7 @@ pub struct RowsText {
     events: Vec<u8>,
     /// Rows body being filled, of the last table and kind.
     open: Option<Open>,
+    /// How many the server will log.
     changes: u64,
 }
 
@@ -96,7 +97,8 @@ impl RowsText {
                 open.rows.extend_from_slice(image);
             }
         }
-        self.changes += 1;
+        // An update to the same values locks the row and logs nothing (seen). It comes of a column that the row has not here.
+        self.changes += u64::from(kind != RowsKind::Update || images.first() != images.last());
     }
 
     fn close(&mut self) {
@@ -132,7 +134,7 @@ impl RowsText {
 
     /// Whether nothing was added since the last statement.
     pub fn is_empty(&self) -> bool {
-        self.changes == 0
+        self.events.is_empty() && self.open.is_none()
     }
 
     /// Bytes of events so far.
@@ -147,7 +149,7 @@ impl RowsText {
         std::mem::take(&mut self.events)
     }
 
-    /// The statement, and how many row changes it makes; the collection is empty afterwards.
+    /// The statement, and how many row changes it logs; the collection is empty afterwards.
     pub fn take_statement(&mut self) -> (String, u64) {
         self.close();
         let mut statement = String::with_capacity(self.events.len() * 4 / 3 + 16);
