@@ -46,7 +46,12 @@ impl<T: Target> Attempt<'_, T> {
             self.leaving.push(Image { table: table.clone(), bytes: before.to_vec() });
         }
         let Some(kind) = rows_kind(before.is_some(), after.is_some()) else { return Ok(()) };
-        self.push(table, kind, flags, timestamp, session, [before, after]).await
+        self.push(table, kind, flags, timestamp, session, [before, after]).await?;
+        // No one contests the row, so it is as the origin had it. What has changed is a column that it has not here.
+        if kind == RowsKind::Update && before == after {
+            self.text.last_logs_nothing();
+        }
+        Ok(())
     }
 
     /// Adds a row change to what is sent next, in the layout that the table has here.

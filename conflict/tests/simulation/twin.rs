@@ -85,6 +85,12 @@ impl Index {
             more = index.prune(keys_max).unwrap().more;
         }
         self.settled = !more && !done.more;
+        // A lazy one leaves a run as it is until enough of it may leave, or it has been passed over often enough.
+        let mut passes = 256 * index.stats().writes;
+        while self.settled && self.plain.stats().writes == 0 && index.stats().writes > 0 && passes > 0 {
+            index.prune(keys_max).unwrap();
+            passes -= 1;
+        }
         if self.settled && *eager {
             assert_eq!(self.plain.stats().writes, index.stats().writes, "the same writes are left");
         }
