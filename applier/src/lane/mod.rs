@@ -2,7 +2,6 @@
 
 mod apply;
 mod ddl;
-mod narrow;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +26,6 @@ use crate::suspension::CatchUp;
 use crate::tables::{Applied, Suspension};
 use crate::target::{Connector, Target};
 use crate::wish::Wishes;
-use narrow::Narrow;
 
 /// What a lane needs.
 pub struct LaneSetup {
@@ -95,8 +93,9 @@ pub struct Lane<C: Connector> {
     pub(crate) catching_up: Option<CatchUp>,
     /// The transaction that is being applied is passed over: its rows stay as they are.
     pub(crate) skipping: bool,
-    /// Where batches of an origin failed.
-    narrow: BTreeMap<RegionName, Narrow>,
+    /// Of origins of which a batch failed, the last transaction of it: up to there each goes alone, so that a halt names one, and only
+    /// the one that clashes is settled row by row.
+    alone: BTreeMap<RegionName, Sequence>,
 }
 
 /// Why an origin stops.
@@ -124,7 +123,7 @@ impl<C: Connector> Lane<C> {
             carries,
             catching_up: None,
             skipping: false,
-            narrow: BTreeMap::new(),
+            alone: BTreeMap::new(),
             session: None,
             feeds: BTreeMap::new(),
             applied: Context::new(),

@@ -90,9 +90,8 @@ impl<C: Connector> Lane<C> {
             };
             let Some(feed) = self.feeds.get_mut(&origin) else { return Ok(Next::Drained) };
             let mut limits = self.setup.limits;
-            let narrow = self.narrow.get_mut(&origin);
-            if let Some(most) = narrow.and_then(|narrow| narrow.transactions_max(feed.reach().sequence)) {
-                limits.transactions_max = most.min(limits.transactions_max);
+            if self.alone.get(&origin).is_some_and(|last| feed.reach().sequence < *last) {
+                limits.transactions_max = 1;
             }
             let result = {
                 let weights = self.setup.shared.weights.read();
