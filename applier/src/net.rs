@@ -75,13 +75,14 @@ pub fn net_changes<'p>(
     nature: impl Fn(&TableMap) -> Nature,
     relations: &Relations,
 ) -> Vec<RowChange<'p>> {
-    let effects: Vec<&Effect> = effects.collect();
-    let mut places: HashMap<KeyHash, usize> = HashMap::with_capacity(effects.len());
-    let mut rows: Vec<Row<'p>> = Vec::with_capacity(effects.len());
     let mut tables = BatchTables::default();
-    for (at, effect) in effects.iter().enumerate() {
-        let change = tables.note(part, effect, &nature);
-        let place = *places.entry(effect.key).or_insert_with(|| {
+    let came: Vec<(KeyHash, RowChange<'p>)> =
+        effects.map(|effect| (effect.key, tables.note(part, effect, &nature))).collect();
+    let mut places: HashMap<KeyHash, usize> = HashMap::with_capacity(came.len());
+    let mut rows: Vec<Row<'p>> = Vec::with_capacity(came.len());
+    for (at, (key, change)) in came.iter().enumerate() {
+        let change = *change;
+        let place = *places.entry(*key).or_insert_with(|| {
             rows.push(Row { change, first: at, last: at, folds: true });
             rows.len() - 1
         });
@@ -93,9 +94,9 @@ pub fn net_changes<'p>(
     for row in &mut rows {
         row.folds &= tables.get(row.change.table).is_some_and(|table| table.folds);
     }
-    let unfolded = |effect: &&&Effect| places.get(&effect.key).is_some_and(|place| !rows[*place].stays_one());
-    let unfolded: Vec<RowChange<'p>> =
-        effects.iter().filter(unfolded).map(|effect| tables.note(part, effect, &nature)).collect();
+    let is_unfolded = |key: &KeyHash| places.get(key).is_some_and(|place| !rows[*place].stays_one());
+    let unfolded = came.iter().filter(|(key, _)| is_unfolded(key)).map(|(_, change)| *change);
+    let unfolded: Vec<RowChange<'p>> = unfolded.collect();
     rows.retain(Row::stays_one);
     tables.descend(relations);
     rows.sort_by_key(|row| {
@@ -108,7 +109,7 @@ pub fn net_changes<'p>(
         }
     });
     // One time for all, or events of different seconds would not be shared. Nothing is computed from it.
-    let timestamp = effects.last().map_or(0, |effect| effect.timestamp);
+    let timestamp = came.last().map_or(0, |(_, change)| change.timestamp);
     rows.into_iter().map(|row| RowChange { timestamp, ..row.change }).chain(unfolded).collect()
 }
 

@@ -6,26 +6,11 @@ mod support;
 mod synthetic;
 
 use applier::ddl::{self, DdlPolicy};
-use applier::effect::{DecodeError, Part, SourceTransaction, rows_kind};
-use support::TestRules;
+use applier::effect::{DecodeError, Part, rows_kind};
+use support::{TestRules, source};
 use synthetic::{Col, Val, gtid, image, insert, marker, query, rows, table_map, xid};
 use transaction::binlog::{RowsKind, Tables};
 use transaction::key::KeyError;
-use transaction::{Context, Hlc, RecordNumber, Sequence};
-
-fn source(sequence: u64) -> SourceTransaction {
-    SourceTransaction {
-        sequence: Sequence(sequence),
-        hlc: Hlc(sequence * 10),
-        context: Context::new(),
-        suspended: Default::default(),
-        commit_us: 1,
-        gtid: "00000000-0000-0000-0000-000000000001:1".parse().unwrap(),
-        record: RecordNumber(sequence),
-        session: None,
-        repairs: Default::default(),
-    }
-}
 
 fn part() -> Part {
     let mut part = Part::default();

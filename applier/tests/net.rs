@@ -8,14 +8,13 @@ mod synthetic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use applier::effect::{Part, SourceTransaction};
+use applier::effect::Part;
 use applier::net::{Nature, RowChange, as_it_came, net_changes};
 use applier::relations::{Action, ForeignKey, Relations};
 use proptest::prelude::*;
-use support::TestRules;
+use support::{TestRules, source};
 use synthetic::{Col, Val, image, rows, table_map};
 use transaction::binlog::{RowsKind, SessionState, Tables};
-use transaction::{Context, Hlc, RecordNumber, Sequence};
 
 /// Table and id.
 type Key = (usize, i32);
@@ -74,20 +73,6 @@ fn play(step: &Step, state: &mut Rows) -> Option<Vec<u8>> {
         }
     };
     Some([map, rows(kind, number, 2, &images)].concat())
-}
-
-fn source(sequence: u64) -> SourceTransaction {
-    SourceTransaction {
-        sequence: Sequence(sequence),
-        hlc: Hlc(sequence * 10),
-        context: Context::new(),
-        suspended: Default::default(),
-        commit_us: 1,
-        gtid: "00000000-0000-0000-0000-000000000001:1".parse().unwrap(),
-        record: RecordNumber(sequence),
-        session: None,
-        repairs: Default::default(),
-    }
 }
 
 /// A part of one transaction per step, and the rows before and after it.

@@ -112,9 +112,9 @@ pub async fn run(
         cpu_ratios.push(drained.cpu_us() / native.cpu_us());
         report.note(&format!("{name}: best worker count of the native replica"), count.to_string());
         if backlog.workload == Workload::WriteOnly {
-            scene.configure(NET_CHANGES, false)?;
+            scene.mesh.region(TARGET)?.concord.configure(NET_CHANGES, false)?;
             let raw = concord(scene, backlog, &wanted).await;
-            scene.configure(NET_CHANGES, true)?;
+            scene.mesh.region(TARGET)?.concord.configure(NET_CHANGES, true)?;
             let (raw, _) = raw?;
             tell(progress, &format!("{name}: round {round} of {rounds}: Concord, every change"), &raw);
             sheet.add("Concord, every change", &cells(&raw));

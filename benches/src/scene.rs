@@ -14,7 +14,7 @@ use crate::native::Replica;
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::sbtest::{self, Workload};
-use integration::mesh::{binlog_end, set, write_config};
+use integration::mesh::{binlog_end, set};
 use integration::wait::{Look, wait_for};
 use integration::{Error, Mesh, MeshPlan, Result};
 use std::path::{Path, PathBuf};
@@ -251,16 +251,6 @@ impl Scene {
             folder::replace(&kept, &self.region_dir(SOURCE).join(part))?;
         }
         folder::settle()
-    }
-
-    /// Sets a key of the target's configuration, as from the next start of its Concord.
-    pub fn configure(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
-        let path = self.mesh.region(TARGET)?.concord.config().to_owned();
-        let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
-        let unread = |error| Error::Unexpected(format!("{}: {error}", path.display()));
-        let mut table: toml::Table = text.parse().map_err(unread)?;
-        set(&mut table, key, value);
-        write_config(&path, &table)
     }
 
     /// Kills whatever runs.

@@ -1,5 +1,6 @@
 //! One `concord` process and the commands of its binary.
 
+use crate::mesh::{set, write_config};
 use crate::process::{Lifetime, Process, tail};
 use crate::wait::{Look, wait_for};
 use crate::{Error, Result, Status};
@@ -69,6 +70,20 @@ impl Concord {
     /// The configuration file.
     pub fn config(&self) -> &Path {
         &self.config
+    }
+
+    /// The configuration as it stands in the file.
+    pub fn read_config(&self) -> Result<toml::Table> {
+        let path = &self.config;
+        let text = std::fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))?;
+        text.parse().map_err(|error| Error::Unexpected(format!("{}: {error}", path.display())))
+    }
+
+    /// Sets a value at a dotted path of the configuration, as from the next start.
+    pub fn configure(&self, path: &str, value: impl Into<toml::Value>) -> Result<()> {
+        let mut table = self.read_config()?;
+        set(&mut table, path, value);
+        write_config(&self.config, &table)
     }
 
     /// The log file.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use integration::mesh::{set, write_config};
+use integration::mesh::set;
 use integration::port::Port;
 use integration::wait::{Look, wait_for};
 use integration::{Mesh, MeshPlan, Region, Sql};
@@ -226,9 +226,7 @@ async fn a_region_that_cannot_reach_an_origin_takes_its_log_from_another() {
     let ap = &mut mesh.region("ap").unwrap().concord;
     ap.stop().await.unwrap();
     let closed = Port::free().unwrap();
-    let mut config = toml::from_str(&std::fs::read_to_string(ap.config()).unwrap()).unwrap();
-    set(&mut config, "mesh.regions.eu.link", format!("127.0.0.1:{}", closed.number()));
-    write_config(ap.config(), &config).unwrap();
+    ap.configure("mesh.regions.eu.link", format!("127.0.0.1:{}", closed.number())).unwrap();
     append(&mut mesh, "eu", 20).await;
     mesh.start_concords(&["ap"]).await.unwrap();
     for _ in 0..3 {

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use integration::mesh::{set, write_config};
+use integration::mesh::write_config;
 use integration::wait::{Look, wait_for};
-use integration::{Concord, Mesh, MeshPlan};
+use integration::{Mesh, MeshPlan};
 use std::time::Duration;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -12,16 +12,6 @@ const SCHEMA: &str = "CREATE DATABASE s;\nCREATE TABLE s.t (id INT PRIMARY KEY, 
 
 async fn built() -> Mesh {
     MeshPlan::of(&["eu", "us"]).schema(SCHEMA).build().await.unwrap()
-}
-
-fn table(concord: &Concord) -> toml::Table {
-    toml::from_str(&std::fs::read_to_string(concord.config()).unwrap()).unwrap()
-}
-
-fn edit(concord: &Concord, path: &str, value: impl Into<toml::Value>) {
-    let mut config = table(concord);
-    set(&mut config, path, value);
-    write_config(concord.config(), &config).unwrap();
 }
 
 /// Starts eu, which must refuse, and expects these words in what it says.
@@ -65,12 +55,12 @@ async fn an_unknown_key_is_refused_with_its_line() {
 async fn a_configuration_that_contradicts_itself_is_refused() {
     let mut mesh = built().await;
     let concord = &mesh.region("eu").unwrap().concord;
-    let good = table(concord);
-    edit(concord, "region.name", "mars");
+    let good = concord.read_config().unwrap();
+    concord.configure("region.name", "mars").unwrap();
     expect_refusal(&mut mesh, &["mars"]).await;
 
     write_config(mesh.region("eu").unwrap().concord.config(), &good).unwrap();
-    edit(&mesh.region("eu").unwrap().concord, "region.name", "eu-west-1");
+    mesh.region("eu").unwrap().concord.configure("region.name", "eu-west-1").unwrap();
     expect_refusal(&mut mesh, &["eu-west-1"]).await;
 }
 
@@ -143,7 +133,7 @@ async fn server_settings_that_lose_rows_are_refused_with_their_remedy() {
 async fn a_port_in_use_is_named() {
     let mut mesh = built().await;
     let port = mesh.region("eu").unwrap().server.port();
-    edit(&mesh.region("eu").unwrap().concord, "region.http.listen", format!("127.0.0.1:{port}"));
+    mesh.region("eu").unwrap().concord.configure("region.http.listen", format!("127.0.0.1:{port}")).unwrap();
     expect_refusal(&mut mesh, &[&port.to_string(), "in use"]).await;
 }
 
@@ -167,7 +157,7 @@ async fn a_data_directory_of_another_region_is_refused() {
         mesh.region(name).unwrap().concord.stop().await.unwrap();
     }
     let folder = mesh.dir().join("us/concord").display().to_string();
-    edit(&mesh.region("eu").unwrap().concord, "region.data_dir", folder.clone());
+    mesh.region("eu").unwrap().concord.configure("region.data_dir", folder.clone()).unwrap();
     expect_refusal(&mut mesh, &[&folder, "us"]).await;
 }
 
@@ -200,7 +190,7 @@ async fn tables_that_differ_at_the_first_start_are_refused_by_name() {
 #[tokio::test]
 async fn a_peer_with_another_mesh_is_refused_with_both_fingerprints() {
     let mut mesh = built().await;
-    edit(&mesh.region("us").unwrap().concord, "mesh.exclude", vec!["s.other".to_owned()]);
+    mesh.region("us").unwrap().concord.configure("mesh.exclude", vec!["s.other".to_owned()]).unwrap();
     for region in &mut mesh.regions {
         region.concord.spawn().unwrap();
     }
@@ -214,7 +204,7 @@ async fn a_certificate_of_another_authority_is_refused() {
     integration::concord::run(&["certs", "--out", &other.display().to_string(), "us"]).unwrap();
     let concord = &mesh.region("us").unwrap().concord;
     for (key, file) in [("ca", "ca.pem"), ("cert", "us.pem"), ("key", "us.key")] {
-        edit(concord, &format!("region.link.{key}"), other.join(file).display().to_string());
+        concord.configure(&format!("region.link.{key}"), other.join(file).display().to_string()).unwrap();
     }
     for region in &mut mesh.regions {
         region.concord.spawn().unwrap();

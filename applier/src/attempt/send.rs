@@ -1,4 +1,4 @@
-//! Sending what no one contests: net changes under backlog, each change as it came otherwise.
+//! Sending row changes. What no one contests goes as net changes under backlog, and as it came otherwise; what is contested, `put.rs` sends.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use conflict::Image;
 use transaction::binlog::{RowsKind, SessionState, TableMap, row_values};
 
 use super::{Attempt, TEXT_LEN};
-use crate::effect::{Effect, Part, rows_kind};
+use crate::effect::{Part, rows_kind};
 use crate::net::{Nature, RowChange, as_it_came, net_changes};
 use crate::relations::Relations;
 use crate::session::SqlFailure;
@@ -17,16 +17,15 @@ impl<T: Target> Attempt<'_, T> {
     /// Sends what no one contests.
     pub(crate) async fn write(&mut self, part: &Part) -> Result<(), SqlFailure> {
         let contests = &self.contests;
-        let effects: Vec<&Effect> =
-            part.effects.iter().filter(|effect| !contests.contains(effect.key)).collect();
+        let effects = part.effects.iter().filter(|effect| !contests.contains(effect.key));
         let changes: Vec<RowChange<'_>> = if part.transactions.len() > 1 && !self.lessons.as_it_came {
             let nature = |table: &TableMap| Nature {
                 folds: (self.setup.folds)(&table.schema, &table.table),
                 computes: self.definitions.computes(table),
             };
-            net_changes(part, effects.into_iter(), nature, &self.relations)
+            net_changes(part, effects, nature, &self.relations)
         } else {
-            effects.into_iter().map(|effect| as_it_came(part, effect, true)).collect()
+            effects.map(|effect| as_it_came(part, effect, true)).collect()
         };
         for change in &changes {
             self.push_change(change).await?;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use mysql_async::Conn;
 use mysql_async::prelude::*;
 use transaction::binlog::{SessionState, sql_identifier};
-use transaction::ddl::ObjectKind;
+use transaction::ddl::{NO_BACKSLASH_ESCAPES, ObjectKind};
 use transaction::{DdlStatement, Gtid};
 
 use super::SqlFailure;
@@ -124,7 +124,6 @@ fn variables(statement: &DdlStatement, guarded: (bool, bool)) -> String {
 /// In that mode the server cannot open a table whose stored definition has an escaped quote (1064, seen on 9.7.4). The origin
 /// had it open; here RENAME of a locked table opens it, or the parent of its foreign key, anew. Routines keep their mode.
 fn mode_to_run(statement: &DdlStatement, mode: u64) -> u64 {
-    const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
     let of_tables = statement.objects.iter().all(|object| object.kind == ObjectKind::Table);
     if of_tables && !statement.text.contains(&b'\\') { mode & !NO_BACKSLASH_ESCAPES } else { mode }
 }

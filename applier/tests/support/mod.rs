@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use applier::ddl::{self, DdlPolicies, DdlPolicy};
-use applier::effect::{Carries, Rules};
+use applier::effect::{Carries, Rules, SourceTransaction};
 use applier::feed::Gate;
 use applier::logs::{Logs, RecordReader};
 use parking_lot::Mutex;
@@ -154,6 +154,21 @@ impl OneLog {
             offset: 0,
         };
         self.append(0, hlc, Body::Position(body));
+    }
+}
+
+/// A transaction without rows, stamped 10 times its number.
+pub fn source(sequence: u64) -> SourceTransaction {
+    SourceTransaction {
+        sequence: Sequence(sequence),
+        hlc: Hlc(sequence * 10),
+        context: Context::new(),
+        suspended: Default::default(),
+        commit_us: 1,
+        gtid: "00000000-0000-0000-0000-000000000001:1".parse().unwrap(),
+        record: RecordNumber(sequence),
+        session: None,
+        repairs: Default::default(),
     }
 }
 

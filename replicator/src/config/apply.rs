@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::ByteSize;
 use super::error::Flaw;
+use super::pattern::WrittenPattern;
 
 /// `[region.apply]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,7 +32,7 @@ pub(crate) struct TableRules(Vec<(Vec<Pattern>, bool)>);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenRule {
-    tables: Vec<String>,
+    tables: Vec<WrittenPattern>,
     net_changes: bool,
 }
 
@@ -40,13 +41,10 @@ impl TryFrom<Vec<WrittenRule>> for TableRules {
 
     fn try_from(written: Vec<WrittenRule>) -> Result<Self, String> {
         let judge = |rule: WrittenRule| -> Result<_, String> {
-            let parsed = rule.tables.iter().map(|pattern| pattern.parse());
-            let parsed: Result<Vec<Pattern>, filters::InvalidPattern> = parsed.collect();
-            let tables = parsed.map_err(|error| error.to_string())?;
-            if tables.is_empty() {
+            if rule.tables.is_empty() {
                 return Err("without a pattern in tables it is for nothing".into());
             }
-            Ok((tables, rule.net_changes))
+            Ok((rule.tables.into_iter().map(|written| written.0).collect(), rule.net_changes))
         };
         let rules = written.into_iter().zip(1..);
         let rules =

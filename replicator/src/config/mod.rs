@@ -11,6 +11,7 @@ mod error;
 mod filter;
 mod mesh;
 mod mysql;
+mod pattern;
 mod policies;
 mod quantity;
 mod region;

@@ -8,6 +8,8 @@ mod token;
 
 use std::fmt;
 
+pub use parse::NO_BACKSLASH_ESCAPES;
+
 use crate::binlog::{EventError, QueryEvent, SessionState};
 
 /// What kind of thing a DDL statement changes.

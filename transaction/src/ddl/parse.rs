@@ -15,7 +15,8 @@ pub(super) struct Parsed {
 
 /// Bits of `sql_mode` (source: MySQL, `sql/system_variables.h`).
 const ANSI_QUOTES: u64 = 1 << 2;
-const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+/// In `sql_mode`: a backslash in a string is a letter.
+pub const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
 
 /// Character sets whose second bytes can look like quotes or backslashes.
 const UNSAFE: [&str; 5] = ["big5", "cp932", "gbk", "gb18030", "sjis"];

@@ -12,6 +12,7 @@ use transaction::RegionName;
 use super::{Decision, Rule, TablePolicy, column_lists};
 use crate::config::error::Flaw;
 use crate::config::mesh::MeshRegion;
+use crate::config::pattern::WrittenPattern;
 
 /// `[[mesh.policy]]` as it stands in the file, one after the other.
 #[derive(Debug, Default)]
@@ -55,16 +56,6 @@ enum WrittenDeletes {
     ByRule,
     Win,
     Lose,
-}
-
-/// A pattern that is judged where it stands, so that a complaint has its line.
-#[derive(Debug)]
-struct WrittenPattern(Pattern);
-
-impl<'de> Deserialize<'de> for WrittenPattern {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
-    }
 }
 
 impl<'de> Deserialize<'de> for WrittenRules {
