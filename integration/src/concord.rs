@@ -133,14 +133,19 @@ impl Concord {
     /// Waits until `/readyz` says yes.
     pub async fn ready(&mut self, bound: Duration) -> Result<()> {
         let what = format!("concord of {} to be ready", self.region);
-        wait_for(&what, bound, async || {
+        let waited = wait_for(&what, bound, async || {
             self.check_running()?;
             Ok(match self.get("/readyz").await {
                 Ok(answer) => Look::when(answer.code == 200, (), format!("{} {}", answer.code, answer.body)),
                 Err(error) => Look::NotYet(error.to_string()),
             })
-        })
-        .await
+        });
+        match (waited.await, &self.process) {
+            (Err(Error::Timeout { what, seconds, last }), Some(process)) => {
+                Err(Error::Timeout { what, seconds, last: format!("{last}\n{}", process.look()) })
+            }
+            (waited, _) => waited,
+        }
     }
 
     /// An error with the end of its log if it has ended.

@@ -66,6 +66,26 @@ impl Process {
         &self.log
     }
 
+    /// What each thread does (name, state, and what it waits for in the kernel), and the end of the log: for the message when
+    /// the process does not do what it should.
+    pub fn look(&self) -> String {
+        let tasks = self.pid().map(|pid| PathBuf::from(format!("/proc/{pid}/task")));
+        let folders = tasks.and_then(|tasks| std::fs::read_dir(tasks).ok()).into_iter().flatten().flatten();
+        let threads = folders.map(|thread| {
+            let read = |file| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+            let status = read("status");
+            let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or_default();
+            format!("  {:<16} {:<14} {}\n", read("comm").trim(), state.trim(), read("wchan"))
+        });
+        let threads: String = threads.collect();
+        format!(
+            "threads of {}:\n{threads}the end of {}:\n{}",
+            self.name,
+            self.log.display(),
+            tail(&self.log, 20)
+        )
+    }
+
     /// An error with the end of the log if the process has ended.
     pub fn check_running(&mut self) -> Result<()> {
         let Some(child) = self.child.as_mut() else {

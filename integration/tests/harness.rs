@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use integration::process::{Lifetime, Process};
+use integration::wait::{Look, wait_for};
 use integration::{ServerPlan, compare_tables};
+use nix::sys::signal::Signal;
+use std::time::Duration;
 
 const SCHEMA: &str = "
 CREATE DATABASE s;
@@ -75,4 +79,27 @@ async fn the_comparison_sees_each_small_difference() {
         regions[1].1.script("DROP DATABASE s;").await.unwrap();
         regions[1].1.script(SCHEMA).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_process_that_stands_still_is_seen_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let shell = "/bin/sh".as_ref();
+    let script = ["-c", "echo this is all; read never < /dev/zero"];
+    let process = Process::start("the shell", shell, &script, &[], &log, Lifetime::Ours).unwrap();
+    process.signal(Signal::SIGSTOP).unwrap();
+    wait_for("the shell to be shown as stopped", Duration::from_secs(30), async || {
+        let seen = process.look();
+        Ok(Look::when(seen.contains("T (stopped)"), (), seen))
+    })
+    .await
+    .unwrap();
+    process.signal(Signal::SIGCONT).unwrap();
+    wait_for("the shell's words", Duration::from_secs(30), async || {
+        let seen = process.look();
+        Ok(Look::when(seen.ends_with("this is all") && !seen.contains("stopped"), (), seen))
+    })
+    .await
+    .unwrap();
 }
