@@ -237,7 +237,12 @@ impl<'a, T: Target> Attempt<'a, T> {
                 let Some(child) = self.layout(&key.child).await? else { continue };
                 let found = self.target.children(key, &child, &parent.table, &parent.bytes, 1).await?;
                 if !found.is_empty() {
-                    return Err(self.learn_constraints("a row that refers to one deleted elsewhere"));
+                    let reason = "a row that refers to one deleted elsewhere".to_owned();
+                    return Err(match self.lessons.constraints {
+                        false => SqlFailure::Clash(reason),
+                        // Constraints were settled: a client has written it meanwhile.
+                        true => SqlFailure::Contested(reason),
+                    });
                 }
             }
         }
@@ -253,12 +258,6 @@ impl<'a, T: Target> Attempt<'a, T> {
             return Ok(None);
         }
         self.definitions.layout(self.target, &self.setup.shared, schema, table).await
-    }
-
-    fn learn_constraints(&mut self, reason: &str) -> SqlFailure {
-        self.lessons.all = true;
-        self.lessons.constraints = true;
-        SqlFailure::Contested(reason.to_owned())
     }
 
     /// The second look, with every key locked and the extractor beyond every writer of it. A row that was sent and is

@@ -120,15 +120,15 @@ impl<C: Connector> Lane<C> {
                     // One of them needs every row of it locked first: not those of all the others.
                     tracing::debug!("origin {origin}: {reason}");
                     self.rollback().await;
-                    return Err(self.one_by_one(origin, reach));
+                    return Err(self.fewer(origin, parts, reach));
                 }
                 SqlFailure::Table { reason, .. }
                     if parts.sources().len() > 1 && self.catching_up.is_none() =>
                 {
-                    // Alone, it can be named.
+                    // In the end alone, so that it can be named.
                     tracing::debug!("origin {origin}: {reason}");
                     self.rollback().await;
-                    return Err(self.one_by_one(origin, reach));
+                    return Err(self.fewer(origin, parts, reach));
                 }
                 SqlFailure::Surprise(reason) if !lessons.all => {
                     tracing::debug!("origin {origin}: {reason}");
@@ -161,7 +161,7 @@ impl<C: Connector> Lane<C> {
                 | SqlFailure::Check(reason) => {
                     self.rollback().await;
                     if parts.sources().len() > 1 && self.catching_up.is_none() {
-                        return Err(self.one_by_one(origin, reach));
+                        return Err(self.fewer(origin, parts, reach));
                     }
                     // The feed has handed these out: they must come again when the origin goes on.
                     self.feeds.remove(&origin);
@@ -178,11 +178,10 @@ impl<C: Connector> Lane<C> {
         }
     }
 
-    /// The transactions of a batch that failed come again, each alone.
-    fn one_by_one(&mut self, origin: RegionName, reach: &Reach) -> Stop {
-        self.feeds.remove(&origin);
-        self.alone.insert(origin, reach.sequence);
-        Stop::Again
+    /// The transactions of a batch that failed come again, fewer at a time.
+    fn fewer(&mut self, origin: RegionName, parts: &Parts<'_>, reach: &Reach) -> Stop {
+        self.narrow.entry(origin).or_default().failed(reach.sequence, parts.sources().len());
+        Stop::Fewer
     }
 
     /// Puts the writes of a transaction into the history index whose COMMIT took effect though its answer was lost.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod ddl;
+mod narrow;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::suspension::CatchUp;
 use crate::tables::{Applied, Suspension};
 use crate::target::{Connector, Target};
 use crate::wish::Wishes;
+use narrow::Narrow;
 
 /// What a lane needs.
 pub struct LaneSetup {
@@ -93,9 +95,8 @@ pub struct Lane<C: Connector> {
     pub(crate) catching_up: Option<CatchUp>,
     /// The transaction that is being applied is passed over: its rows stay as they are.
     pub(crate) skipping: bool,
-    /// Of origins of which a batch failed, the last transaction of it: up to there each goes alone, so that a halt names one, and only
-    /// the one that clashes is settled row by row.
-    alone: BTreeMap<RegionName, Sequence>,
+    /// Where batches of an origin failed.
+    narrow: BTreeMap<RegionName, Narrow>,
 }
 
 /// Why an origin stops.
@@ -110,6 +111,8 @@ pub(crate) enum Stop {
     Shutdown,
     /// Something else is to be done first; the feeds begin again at the markers.
     Again,
+    /// Its transactions come again, fewer at a time.
+    Fewer,
 }
 
 impl<C: Connector> Lane<C> {
@@ -123,7 +126,7 @@ impl<C: Connector> Lane<C> {
             carries,
             catching_up: None,
             skipping: false,
-            alone: BTreeMap::new(),
+            narrow: BTreeMap::new(),
             session: None,
             feeds: BTreeMap::new(),
             applied: Context::new(),
@@ -164,7 +167,7 @@ impl<C: Connector> Lane<C> {
                     self.session = None;
                     true
                 }
-                Err(Stop::Shutdown) => true,
+                Err(Stop::Fewer | Stop::Shutdown) => true,
             };
             if self.session.is_none() {
                 self.pause(RETRY_FIRST).await;
@@ -187,6 +190,7 @@ impl<C: Connector> Lane<C> {
                     }
                     Err(Stop::Fenced) => return self.fenced(),
                     Err(Stop::Shutdown) => break,
+                    Err(Stop::Fewer) => worked = true,
                     Err(Stop::Again) => {
                         self.session = None;
                         worked = true;

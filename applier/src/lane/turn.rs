@@ -6,7 +6,7 @@ use transaction::{RegionName, Sequence};
 use super::{Lane, Stop};
 use crate::attempt::Tally;
 use crate::effect::Rules;
-use crate::feed::{Batch, FeedError, Gate, Large, Next, Reach};
+use crate::feed::{Batch, Feed, FeedError, Gate, Large, Next, Reach};
 use crate::parts::Parts;
 use crate::progress::State;
 use crate::session::SqlFailure;
@@ -39,6 +39,7 @@ impl<C: Connector> Lane<C> {
                 Err(failure) => Err(self.stop(failure)),
             };
         }
+        let before = self.reach(origin);
         match self.next(origin).await? {
             Next::Drained => {
                 self.report(origin, State::Running);
@@ -57,8 +58,12 @@ impl<C: Connector> Lane<C> {
                 Ok(false)
             }
             Next::Batch(batch) => {
-                self.apply_batch(origin, &batch).await?;
-                Ok(true)
+                let applied = self.apply_batch(origin, &batch).await;
+                if let (Err(Stop::Fewer), Some(before)) = (&applied, before) {
+                    // What the feed has handed out is to come again.
+                    self.restart(Feed::new(self.setup.logs.as_ref(), origin, before).map_err(Stop::Halt)?);
+                }
+                applied.map(|()| true)
             }
             Next::Large(large) => {
                 self.apply_large(origin, &large).await?;
@@ -90,8 +95,9 @@ impl<C: Connector> Lane<C> {
             };
             let Some(feed) = self.feeds.get_mut(&origin) else { return Ok(Next::Drained) };
             let mut limits = self.setup.limits;
-            if self.alone.get(&origin).is_some_and(|last| feed.reach().sequence < *last) {
-                limits.transactions_max = 1;
+            let narrow = self.narrow.get_mut(&origin);
+            if let Some(most) = narrow.and_then(|narrow| narrow.transactions_max(feed.reach().sequence)) {
+                limits.transactions_max = most.min(limits.transactions_max);
             }
             let result = {
                 let weights = self.setup.shared.weights.read();
