@@ -29,7 +29,7 @@ pub async fn run(
         report.gap(FIGURE, &reason);
         return Ok(());
     };
-    let wanted = drain::wanted(scene).await?;
+    let wanted = drain::wanted(scene, backlog.workload).await?;
     let mut sheet = Sheet::new("conflict", "Drain with and without conflict detection", &["transactions/s"]);
     let mut costs = Vec::new();
     let rounds = options.rounds();

@@ -4,7 +4,7 @@ use crate::native::Replica;
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::report::{Report, Sample, Sheet};
-use crate::sbtest::{self, Workload};
+use crate::sbtest::{self, Kind, Workload};
 use crate::scene::{Backlog, PATIENCE, SOURCE, Scene, State, TARGET};
 use crate::{cpu, folder};
 use integration::compare::checksum;
@@ -65,14 +65,13 @@ pub async fn run(
 ) -> Result<()> {
     progress.say("the replica fetches the backlog");
     fetch(scene, backlog).await?;
-    let wanted = wanted(scene).await?;
+    let wanted = wanted(scene, backlog.workload).await?;
 
-    let (name, title) = match backlog.workload {
-        Workload::WriteOnly => ("drain", "Drain of the backlog, oltp_write_only"),
-        Workload::Insert => ("insert", "Drain of the backlog, oltp_insert"),
+    let (name, title) = match backlog.workload.kind {
+        Kind::WriteOnly => ("drain", "Drain of the backlog, oltp_write_only"),
+        Kind::Insert => ("insert", "Drain of the backlog, oltp_insert"),
     };
-    let columns = ["transactions/s", "CPU µs/transaction", "of it replicator"];
-    let mut sheet = Sheet::new(name, title, &columns);
+    let mut sheet = Sheet::new(name, title, &COLUMNS);
     let mut ratios = Vec::new();
     let mut raw_ratios = Vec::new();
     let mut cpu_ratios = Vec::new();
@@ -80,66 +79,90 @@ pub async fn run(
     let mut workers = WORKERS.to_vec();
     let rounds = options.rounds();
     for round in 1..=rounds {
-        let mut best: Option<(u64, Drained)> = None;
-        let mut ended = Vec::new();
-        for count in workers.clone() {
-            let bound = best.map_or(PATIENCE, |(_, best)| best.bound());
-            let Some(drained) = native(scene, backlog, count, bound, &wanted).await? else {
-                let slower =
-                    format!("given up after {:.1} s, {CLOSE} times what the best took", bound.as_secs_f64());
-                progress.say(format!("{name}: round {round} of {rounds}: native, workers {count}: {slower}"));
-                report.note(&format!("{name}: native replica, workers {count}"), slower);
-                continue;
-            };
-            tell(progress, &format!("{name}: round {round} of {rounds}: native, workers {count}"), &drained);
-            sheet.add(&format!("native replica, workers {count}"), &cells(&drained));
-            ended.push((count, drained));
-            if best.is_none_or(|(_, other)| drained.rate() > other.rate()) {
-                best = Some((count, drained));
-            }
+        let who = format!("{name}: round {round} of {rounds}");
+        let ended = natives(scene, backlog, &workers, &wanted, &who, progress).await?;
+        for (count, drained) in &ended {
+            sheet.add(&format!("native replica, workers {count}"), &cells(drained));
         }
-        let Some((count, native)) = best else { continue };
+        let Some((count, native)) = fastest(&ended) else { continue };
         workers = ended
             .iter()
             .filter(|(_, other)| other.seconds <= native.bound().as_secs_f64())
             .map(|(count, _)| *count)
             .collect();
         let (drained, resident_kib) = concord(scene, backlog, &wanted).await?;
-        tell(progress, &format!("{name}: round {round} of {rounds}: Concord"), &drained);
+        tell(progress, &format!("{who}: Concord"), &drained);
         sheet.add("Concord", &cells(&drained));
         memory.push(resident_kib as f64 / 1024.0);
         ratios.push(native.seconds / drained.seconds);
         cpu_ratios.push(drained.cpu_us() / native.cpu_us());
         report.note(&format!("{name}: best worker count of the native replica"), count.to_string());
-        if backlog.workload == Workload::WriteOnly {
+        if backlog.workload.kind == Kind::WriteOnly {
             scene.mesh.region(TARGET)?.concord.configure(NET_CHANGES, false)?;
             let raw = concord(scene, backlog, &wanted).await;
             scene.mesh.region(TARGET)?.concord.configure(NET_CHANGES, true)?;
             let (raw, _) = raw?;
-            tell(progress, &format!("{name}: round {round} of {rounds}: Concord, every change"), &raw);
+            tell(progress, &format!("{who}: Concord, every change"), &raw);
             sheet.add("Concord, every change", &cells(&raw));
             raw_ratios.push(native.seconds / raw.seconds);
         }
     }
     report.sheet(sheet);
-    match backlog.workload {
-        Workload::WriteOnly => {
+    match backlog.workload.kind {
+        Kind::WriteOnly => {
             report.figure("drain.ratio_vs_native", Sample::of(ratios));
             report.figure("drain.raw_ratio_vs_native", Sample::of(raw_ratios));
             report.figure("cpu.per_txn_ratio_vs_native", Sample::of(cpu_ratios));
             report.figure("memory.rss_mib_drain", Sample::of(memory));
         }
-        Workload::Insert => report.figure("drain.insert_ratio_vs_native", Sample::of(ratios)),
+        Kind::Insert => report.figure("drain.insert_ratio_vs_native", Sample::of(ratios)),
     }
     Ok(())
 }
 
-fn cells(drained: &Drained) -> [f64; 3] {
+/// Lets the native replica drain with each worker count in turn; one that takes much longer than the best so far is given up.
+pub(crate) async fn natives(
+    scene: &mut Scene,
+    backlog: &Backlog,
+    counts: &[u64],
+    wanted: &[String],
+    who: &str,
+    progress: &Progress,
+) -> Result<Vec<(u64, Drained)>> {
+    let mut ended = Vec::new();
+    for count in counts {
+        let bound = fastest(&ended).map_or(PATIENCE, |(_, best)| best.bound());
+        let who = format!("{who}: native, workers {count}");
+        match native(scene, backlog, *count, bound, wanted).await? {
+            Some(drained) => {
+                tell(progress, &who, &drained);
+                ended.push((*count, drained));
+            }
+            None => progress.say(format!(
+                "{who}: given up after {:.1} s, {CLOSE} times what the best took",
+                bound.as_secs_f64()
+            )),
+        }
+    }
+    Ok(ended)
+}
+
+/// The best worker count, and its drain.
+pub(crate) fn fastest(ended: &[(u64, Drained)]) -> Option<(u64, Drained)> {
+    ended.iter().copied().min_by(|(_, one), (_, other)| one.seconds.total_cmp(&other.seconds))
+}
+
+/// What a sheet shows of a drain.
+pub(crate) const COLUMNS: [&str; 3] = ["transactions/s", "CPU µs/transaction", "of it replicator"];
+
+/// The values under [`COLUMNS`].
+pub(crate) fn cells(drained: &Drained) -> [f64; 3] {
     let per = 1e6 / drained.transactions as f64;
     [drained.rate(), drained.cpu_us(), drained.cpu_seconds_replicator * per]
 }
 
-fn tell(progress: &Progress, what: &str, drained: &Drained) {
+/// Says what a drain did.
+pub(crate) fn tell(progress: &Progress, what: &str, drained: &Drained) {
     progress.say(format!(
         "{what}: {:.2} s, {:.0}/s, {:.0} µs of CPU per transaction",
         drained.seconds,
@@ -148,7 +171,8 @@ fn tell(progress: &Progress, what: &str, drained: &Drained) {
     ));
 }
 
-async fn fetch(scene: &mut Scene, backlog: &Backlog) -> Result<()> {
+/// Lets the replica fetch the backlog into its relay log.
+pub(crate) async fn fetch(scene: &mut Scene, backlog: &Backlog) -> Result<()> {
     scene.restore(State::Loaded)?;
     scene.mesh.region(SOURCE)?.server.start().await?;
     let port = scene.mesh.region(SOURCE)?.server.port();
@@ -159,22 +183,22 @@ async fn fetch(scene: &mut Scene, backlog: &Backlog) -> Result<()> {
 }
 
 /// The checksums that every target's tables must have after the drain: those of the source.
-pub async fn wanted(scene: &mut Scene) -> Result<Vec<String>> {
+pub async fn wanted(scene: &mut Scene, workload: Workload) -> Result<Vec<String>> {
     scene.restore(State::Loaded)?;
     scene.mesh.region(SOURCE)?.server.start().await?;
-    checksums(&mut scene.mesh.root(SOURCE).await?).await
+    checksums(&mut scene.mesh.root(SOURCE).await?, workload).await
 }
 
-async fn checksums(sql: &mut Sql) -> Result<Vec<String>> {
+async fn checksums(sql: &mut Sql, workload: Workload) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for table in sbtest::tables() {
+    for table in workload.tables() {
         found.push(checksum(sql, &table).await?);
     }
     Ok(found)
 }
 
-async fn expect_equal(who: &str, sql: &mut Sql, wanted: &[String]) -> Result<()> {
-    if checksums(sql).await? == wanted {
+async fn expect_equal(who: &str, sql: &mut Sql, workload: Workload, wanted: &[String]) -> Result<()> {
+    if checksums(sql, workload).await? == wanted {
         return Ok(());
     }
     Err(Error::Unexpected(format!(
@@ -182,8 +206,8 @@ async fn expect_equal(who: &str, sql: &mut Sql, wanted: &[String]) -> Result<()>
     )))
 }
 
-async fn warm(sql: &mut Sql) -> Result<()> {
-    for query in sbtest::warming() {
+async fn warm(sql: &mut Sql, workload: Workload) -> Result<()> {
+    for query in sbtest::warming(workload) {
         sql.value(query).await?;
     }
     Ok(())
@@ -203,7 +227,7 @@ async fn native(
     replica.take(&fetched)?;
     replica.start(&[&format!("--replica-parallel-workers={workers}")]).await?;
     let mut sql = replica.server.root().await?;
-    warm(&mut sql).await?;
+    warm(&mut sql, backlog.workload).await?;
     folder::settle()?;
     let pids = [replica.server.pid()];
     let cpu_before = cpu::seconds(&pids)?;
@@ -230,7 +254,7 @@ async fn native(
             troubles.join("; ")
         )));
     }
-    expect_equal("the native replica", &mut sql, wanted).await?;
+    expect_equal("the native replica", &mut sql, backlog.workload, wanted).await?;
     drop(sql);
     replica.server.kill();
     Ok(Some(Drained {
@@ -246,7 +270,7 @@ pub async fn concord(scene: &mut Scene, backlog: &Backlog, wanted: &[String]) ->
     scene.restore(State::Loaded)?;
     scene.start_servers().await?;
     let mut sql = scene.mesh.root(TARGET).await?;
-    warm(&mut sql).await?;
+    warm(&mut sql, backlog.workload).await?;
     // A pause does not outlive a process. Until this one has taken it, its marker is locked, so that it applies nothing.
     let mut hold = scene.mesh.root(TARGET).await?;
     hold.run("BEGIN").await?;
@@ -289,7 +313,7 @@ pub async fn concord(scene: &mut Scene, backlog: &Backlog, wanted: &[String]) ->
     let cpu_seconds_server = cpu::seconds(&[server])? - cpu_before[0];
     let cpu_seconds_replicator = cpu::seconds(&[replicator])? - cpu_before[1];
     let resident_kib = region.concord.resident_kib_max()?;
-    expect_equal("Concord's target", &mut sql, wanted).await?;
+    expect_equal("Concord's target", &mut sql, backlog.workload, wanted).await?;
     drop(sql);
     scene.kill();
     let cpu_seconds = cpu_seconds_server + cpu_seconds_replicator;

@@ -156,7 +156,7 @@ async fn maximum(scene: &mut Scene, options: &Options, progress: &Progress) -> R
 
 fn load_plan(port: u16, options: &Options, rate: Option<f64>) -> LoadPlan {
     LoadPlan {
-        workload: Workload::WriteOnly,
+        workload: Workload::WRITE_ONLY,
         port,
         clients: options.clients,
         rows: options.rows,
@@ -186,7 +186,7 @@ async fn one(
     };
     let source = scene.mesh.region(SOURCE)?.server.port();
     let mut sql = Sql::connect(target, "root", None).await?;
-    for query in sbtest::warming() {
+    for query in sbtest::warming(Workload::WRITE_ONLY) {
         sql.value(query).await?;
     }
     folder::settle()?;

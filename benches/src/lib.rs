@@ -31,4 +31,5 @@ pub mod report;
 pub mod run;
 pub mod sbtest;
 pub mod scene;
+pub mod skew;
 pub mod walk;

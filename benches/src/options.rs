@@ -57,6 +57,8 @@ pub enum Group {
     Walk,
     /// The drain again with a backlog of inserts only, where no two transactions change one row
     Insert,
+    /// Drains that crowd on few rows, go to few or many tables, or have large or tiny rows; not with --quick, unless named by --only
+    Skew,
     /// Appending to the log, beside plain writes of the same bytes
     Log,
 }
@@ -64,7 +66,10 @@ pub enum Group {
 impl Options {
     /// Whether this group is asked for.
     pub fn wants(&self, group: Group) -> bool {
-        self.only.is_empty() || self.only.contains(&group)
+        match self.only.as_slice() {
+            [] => !(self.quick && group == Group::Skew),
+            only => only.contains(&group),
+        }
     }
 
     /// Rounds of each measurement.
@@ -118,6 +123,10 @@ mod tests {
     fn without_a_choice_every_group_runs() {
         let all = Options::parse_from(["bench"]);
         assert!(Group::value_variants().iter().all(|group| all.wants(*group)));
+        let quick = Options::parse_from(["bench", "--quick"]);
+        assert!(quick.wants(Group::Drain) && !quick.wants(Group::Skew));
+        let some = Options::parse_from(["bench", "--quick", "--only", "skew"]);
+        assert!(some.wants(Group::Skew) && !some.wants(Group::Drain));
         let some = Options::parse_from(["bench", "--only", "drain,log"]);
         assert!(some.wants(Group::Drain) && some.wants(Group::Log) && !some.wants(Group::Lag));
     }

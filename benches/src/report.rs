@@ -42,7 +42,7 @@ struct Key {
     meaning: &'static str,
 }
 
-const KEYS: [Key; 19] = [
+const KEYS: [Key; 27] = [
     Key {
         name: "drain.ratio_vs_native",
         target: Target::AtLeast(6.0),
@@ -123,6 +123,46 @@ const KEYS: [Key; 19] = [
         name: "extract.ratio_vs_mysqlbinlog",
         target: Target::AtLeast(0.8),
         meaning: "binlog bytes a second from server to fsynced, indexed log ÷ `mysqlbinlog --read-from-remote-server --raw`, which does not sync",
+    },
+    Key {
+        name: "skew.hot_1",
+        target: Target::AtLeast(1.0),
+        meaning: "time of the native replica ÷ time of Concord for a backlog in which 1 % of the transactions update one and the same row",
+    },
+    Key {
+        name: "skew.hot_10",
+        target: Target::AtLeast(1.0),
+        meaning: "time of the native replica ÷ time of Concord for a backlog in which 10 % of the transactions update one and the same row",
+    },
+    Key {
+        name: "skew.hot_100",
+        target: Target::AtLeast(1.0),
+        meaning: "time of the native replica ÷ time of Concord for a backlog in which all transactions update one and the same row",
+    },
+    Key {
+        name: "skew.zipf",
+        target: Target::AtLeast(1.0),
+        meaning: "time of the native replica ÷ time of Concord for a backlog in which ids are drawn by Zipf's law",
+    },
+    Key {
+        name: "skew.tables_2",
+        target: Target::AtLeast(1.0),
+        meaning: "time of the native replica ÷ time of Concord for a backlog in which there are 2 tables",
+    },
+    Key {
+        name: "skew.tables_200",
+        target: Target::AtLeast(1.0),
+        meaning: "time of the native replica ÷ time of Concord for a backlog in which there are 200 tables",
+    },
+    Key {
+        name: "skew.large_rows",
+        target: Target::AtLeast(1.0),
+        meaning: "time of the native replica ÷ time of Concord for a backlog in which rows have 16 KB",
+    },
+    Key {
+        name: "skew.tiny_rows",
+        target: Target::AtLeast(1.0),
+        meaning: "time of the native replica ÷ time of Concord for a backlog in which rows have two integers",
     },
     Key {
         name: "log.append_ratio_vs_disk",

@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use crate::report::Report;
 use crate::sbtest::{self, Workload};
 use crate::scene::{Backlog, SERVER_OPTIONS, Scene};
-use crate::{append, conflict, cpu, drain, extract, folder, lag, walk};
+use crate::{append, conflict, cpu, drain, extract, folder, lag, skew, walk};
 use integration::{Error, Result};
 use std::path::Path;
 
@@ -31,11 +31,11 @@ pub async fn run(options: &Options) -> Result<()> {
     let of_backlog = [Group::Drain, Group::Conflict, Group::Extract, Group::Walk]
         .iter()
         .any(|group| options.wants(*group));
-    if of_backlog || options.wants(Group::Lag) || options.wants(Group::Insert) {
+    if of_backlog || [Group::Lag, Group::Insert, Group::Skew].iter().any(|group| options.wants(*group)) {
         let mut scene = Scene::begin(&work.join("scene"), options, &progress).await?;
         report.note("server", format!("MySQL {}", scene.version));
         if of_backlog {
-            let backlog = load(&mut scene, Workload::WriteOnly, options, &progress, &mut report).await?;
+            let backlog = load(&mut scene, Workload::WRITE_ONLY, options, &progress, &mut report).await?;
             if options.wants(Group::Drain) {
                 drain::run(&mut scene, &backlog, options, &progress, &mut report).await?;
                 write(&mut report, &out, &progress)?;
@@ -58,8 +58,12 @@ pub async fn run(options: &Options) -> Result<()> {
             write(&mut report, &out, &progress)?;
         }
         if options.wants(Group::Insert) {
-            let backlog = load(&mut scene, Workload::Insert, options, &progress, &mut report).await?;
+            let backlog = load(&mut scene, Workload::INSERT, options, &progress, &mut report).await?;
             drain::run(&mut scene, &backlog, options, &progress, &mut report).await?;
+            write(&mut report, &out, &progress)?;
+        }
+        if options.wants(Group::Skew) {
+            skew::run(&mut scene, options, &progress, &mut report).await?;
         }
         scene.end()?;
     }
@@ -77,10 +81,10 @@ async fn load(
     progress: &Progress,
     report: &mut Report,
 ) -> Result<Backlog> {
-    let backlog = scene.load(workload, options, progress).await?;
+    let backlog = scene.load(workload, options.transactions(), options, progress).await?;
     let megabytes = (backlog.to - backlog.from) as f64 / 1e6;
     report.note(
-        &format!("backlog of {}", workload.name()),
+        &format!("backlog of {}", workload.name),
         format!(
             "{} transactions, {megabytes:.0} MB of binlog, written at {:.0}/s",
             backlog.transactions, backlog.rate

@@ -11,7 +11,7 @@
 use crate::folder;
 use crate::load::LoadPlan;
 use crate::native::Replica;
-use crate::options::Options;
+use crate::options::{Group, Options};
 use crate::progress::Progress;
 use crate::sbtest::{self, Workload};
 use integration::mesh::{binlog_end, set};
@@ -103,7 +103,7 @@ impl Scene {
         ));
         let mut plan = MeshPlan::of(&[SOURCE, TARGET])
             .dir(&home.join("mesh"))
-            .schema(&sbtest::seed_script(options.rows))
+            .schema(&sbtest::seed_script(options.rows, options.wants(Group::Skew)))
             .edit(|_, config| set(config, "mesh.include", vec!["sbtest.*".to_owned()]));
         for option in SERVER_OPTIONS {
             plan = plan.server_option(option);
@@ -124,6 +124,7 @@ impl Scene {
     pub async fn load(
         &mut self,
         workload: Workload,
+        transactions: u64,
         options: &Options,
         progress: &Progress,
     ) -> Result<Backlog> {
@@ -140,18 +141,18 @@ impl Scene {
             clients: options.clients,
             rows: options.rows,
             seed: options.seed,
-            count: Some(options.transactions()),
+            count: Some(transactions),
             rate: None,
         };
         progress.say(format!(
-            "writing the backlog: {} transactions of {}, {} clients",
-            options.transactions(),
-            workload.name(),
-            plan.clients
+            "writing the backlog: {transactions} transactions of {}, {} clients",
+            workload.name, plan.clients
         ));
-        let total = options.transactions();
-        let loaded =
-            plan.start().await?.finish(|done| progress.say(format!("  {done} of {total} written"))).await?;
+        let loaded = plan
+            .start()
+            .await?
+            .finish(|done| progress.say(format!("  {done} of {transactions} written")))
+            .await?;
         progress.say(format!(
             "backlog written in {:.1} s, {:.0}/s ({} run again after a deadlock); waiting until the target has received it",
             loaded.seconds,
