@@ -133,10 +133,10 @@ impl Board {
     /// Whether every write that this region knows is causally stable, and nothing durable waits to be applied.
     pub(crate) fn stable(&self) -> bool {
         let drained = self.origins.iter().all(|(origin, progress)| {
-            let progress = progress.borrow();
+            let applied = progress.borrow().applied_record;
             let log = self.logs.get(*origin);
             let pulled = self.pulls.lock().get(origin).is_none_or(|pull| pull.offered <= log.log.durable());
-            pulled && progress.applied_record >= log.log.durable()
+            pulled && applied >= log.log.durable()
         });
         // What is held back of a suspended table may yet meet anything.
         let whole = self.suspensions.borrow().is_empty();

@@ -47,6 +47,9 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
     let heard = board.heard.lock().clone();
     let applied: Vec<(RegionName, OriginProgress)> =
         board.origins.iter().map(|(origin, progress)| (*origin, progress.borrow().clone())).collect();
+    // A copy, as of all that is locked here: `stable` reads it again, and a second lock for reading waits for a writer that
+    // waits for the first.
+    let suspensions = board.suspensions.borrow().clone();
     let stats = board.shared.index.lock().stats();
     let own_durable = board.logs.own().log.durable();
 
@@ -71,7 +74,7 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
         server: Server { version: extractor.server_version.clone(), uuid: extractor.server_uuid.clone() },
         extractor: extractor_of(&extractor, own_durable),
         origins: origins.collect(),
-        suspended_tables: board.suspensions.borrow().iter().map(suspended_table).collect(),
+        suspended_tables: suspensions.iter().map(suspended_table).collect(),
         history: History {
             keys: stats.keys as u64,
             writes: stats.writes as u64,
@@ -267,6 +270,9 @@ fn last_within(last: u64, mut within: impl FnMut(u64) -> bool) -> u64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::super::sample;
     use super::*;
 
@@ -293,6 +299,28 @@ mod tests {
             status.origins.iter().map(|o| (o.origin.as_str(), o.own, o.link.is_some())).collect();
         assert_eq!(names, [("eu", true, false), ("us", false, true)]);
         assert_eq!(status.peers[0].clock_difference_us, None);
+    }
+
+    #[test]
+    fn a_look_ends_while_the_lane_shows_what_is_suspended() {
+        const LOOKS: u32 = 20_000;
+        let dir = tempfile::tempdir().unwrap();
+        let board = sample::board(dir.path());
+        let (told, ended) = std::sync::mpsc::channel();
+        let (looked, shown) = (board.clone(), Arc::downgrade(&board));
+        drop(board);
+        std::thread::spawn(move || {
+            for _ in 0..LOOKS {
+                at_a_glance(&looked, 1);
+            }
+            told.send(()).unwrap();
+        });
+        std::thread::spawn(move || {
+            while let Some(board) = shown.upgrade() {
+                board.suspensions.send_replace(Vec::new());
+            }
+        });
+        ended.recv_timeout(Duration::from_secs(60)).expect("a look and a change wait for each other");
     }
 
     #[test]
