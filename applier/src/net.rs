@@ -1,8 +1,9 @@
-//! What a batch of source transactions does to each row in the end, ordered so that rows of one table share events. Pure.
+//! What a batch of source transactions does to each row, ordered so that rows of one table share events. Pure.
 //!
 //! The changes of one row fold into one: from what it was before the first to what it is after the last. Deletes go first,
 //! then updates, then inserts, since a row that leaves may give its unique value to one that comes; tables that others refer
-//! to get theirs before those. What cannot be folded follows at the end, in the order of the source. The server judges each
+//! to get theirs before those. Of a table that is not to fold, every change goes: in that order the first ones of all rows, then the
+//! second ones, and so on. What can neither be folded nor moved follows at the end, in the order of the source. The server judges each
 //! row as it comes: where that order offends a unique or a foreign key, the batch is tried again as it came.
 //!
 //! **Every row of the batch is changed at least once**, even one that ends as it began: an update to the same values takes its lock and logs
@@ -23,7 +24,7 @@ pub type Folds = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
 /// What counts of a table for the folding of its changes.
 #[derive(Debug, Clone, Copy)]
 pub struct Nature {
-    /// Whether they are to be folded.
+    /// Whether they are to be folded; else every one of them goes.
     pub folds: bool,
     /// Whether the server computes something of each row ([`crate::definitions::Definition::computes`]).
     pub computes: bool,
@@ -54,7 +55,13 @@ struct Row<'p> {
     last: usize,
     /// False: its changes are sent one by one.
     folds: bool,
+    /// How many of them have a place in what is sent.
+    placed: usize,
 }
+
+/// What is sent first comes first: which change of its row it is, delete, update or insert, how deep its table is, and which, and its place
+/// in the batch.
+type Order = (usize, u8, usize, usize, usize);
 
 /// One change as it came. `computes`: see [`Nature::computes`].
 pub fn as_it_came<'p>(part: &'p Part, effect: &'p Effect, computes: bool) -> RowChange<'p> {
@@ -68,7 +75,7 @@ pub fn as_it_came<'p>(part: &'p Part, effect: &'p Effect, computes: bool) -> Row
     }
 }
 
-/// The net changes of those `effects` of `part`, in the order to send them. `nature` is asked once for each table.
+/// What to send of those `effects` of `part`, in its order. `nature` is asked once for each table.
 pub fn net_changes<'p>(
     part: &'p Part,
     effects: impl Iterator<Item = &'p Effect>,
@@ -78,12 +85,13 @@ pub fn net_changes<'p>(
     let mut tables = BatchTables::default();
     let came: Vec<(KeyHash, RowChange<'p>)> =
         effects.map(|effect| (effect.key, tables.note(part, effect, &nature))).collect();
+    tables.descend(relations);
     let mut places: HashMap<KeyHash, usize> = HashMap::with_capacity(came.len());
     let mut rows: Vec<Row<'p>> = Vec::with_capacity(came.len());
     for (at, (key, change)) in came.iter().enumerate() {
         let change = *change;
         let place = *places.entry(*key).or_insert_with(|| {
-            rows.push(Row { change, first: at, last: at, folds: true });
+            rows.push(Row { change, first: at, last: at, folds: true, placed: 0 });
             rows.len() - 1
         });
         let row = &mut rows[place];
@@ -91,26 +99,30 @@ pub fn net_changes<'p>(
             row.join(change, at);
         }
     }
-    for row in &mut rows {
-        row.folds &= tables.get(row.change.table).is_some_and(|table| table.folds);
-    }
-    let is_unfolded = |key: &KeyHash| places.get(key).is_some_and(|place| !rows[*place].stays_one());
-    let unfolded = came.iter().filter(|(key, _)| is_unfolded(key)).map(|(_, change)| *change);
-    let unfolded: Vec<RowChange<'p>> = unfolded.collect();
-    rows.retain(Row::stays_one);
-    tables.descend(relations);
-    rows.sort_by_key(|row| {
-        let (depth, table) = tables.get(row.change.table).map_or((0, 0), |table| (table.depth, table.place));
-        match (row.change.before, row.change.after) {
-            // In the order in which they went: one that refers to another of its table goes before that.
-            (Some(_), None) => (0, usize::MAX - depth, table, row.last),
-            (Some(_), Some(_)) => (1, depth, table, row.last),
-            (None, _) => (2, depth, table, row.first),
-        }
-    });
     // One time for all, or events of different seconds would not be shared. Nothing is computed from it.
     let timestamp = came.last().map_or(0, |(_, change)| change.timestamp);
-    rows.into_iter().map(|row| RowChange { timestamp, ..row.change }).chain(unfolded).collect()
+    let mut sent: Vec<(Order, RowChange<'p>)> = Vec::with_capacity(came.len());
+    for row in &mut rows {
+        row.folds &= tables.get(row.change.table).is_some_and(|table| table.folds && table.moves);
+        if row.stays_one() {
+            let change = RowChange { timestamp, ..row.change };
+            let at = if change.before.is_some() { row.last } else { row.first };
+            sent.push((tables.order(&change, 0, at), change));
+        }
+    }
+    for (at, (key, change)) in came.iter().enumerate() {
+        let Some(row) = places.get(key).map(|place| &mut rows[*place]).filter(|row| !row.stays_one()) else {
+            continue;
+        };
+        let order = match tables.get(change.table) {
+            Some(table) if table.moves && !table.folds => tables.order(change, row.placed, at),
+            _ => (usize::MAX, 0, 0, 0, at),
+        };
+        row.placed += 1;
+        sent.push((order, *change));
+    }
+    sent.sort_unstable_by_key(|(order, _)| *order);
+    sent.into_iter().map(|(_, change)| change).collect()
 }
 
 impl<'p> Row<'p> {
@@ -138,6 +150,8 @@ struct BatchTable<'p> {
     place: usize,
     computes: bool,
     folds: bool,
+    /// Whether changes of different rows may change places.
+    moves: bool,
     /// How far it is from those that refer to none.
     depth: usize,
     /// Of its first change.
@@ -163,19 +177,30 @@ impl<'p> BatchTables<'p> {
             let Nature { folds, computes } = nature(map);
             let session = as_it_came(part, effect, computes).session;
             let place = self.all.len();
-            self.all.push(BatchTable { map, place, computes, folds, depth: 0, session });
+            self.all.push(BatchTable { map, place, computes, folds, moves: true, depth: 0, session });
             place
         });
         let table = &mut self.all[place];
         let change = as_it_came(part, effect, table.computes);
         // What the server computes may go by the session that first opened the table (DAYNAME and `lc_time_names`, seen): with
         // more than one session in the batch, the order of the source is kept.
-        table.folds &= change.session == table.session;
+        table.moves &= change.session == table.session;
         change
     }
 
     fn get(&self, map: &Arc<TableMap>) -> Option<&BatchTable<'p>> {
         self.all.get(*self.places.get(&Arc::as_ptr(map))?)
+    }
+
+    /// The order of a change which is the `nth` of its row, from 0 on.
+    fn order(&self, change: &RowChange<'_>, nth: usize, at: usize) -> Order {
+        let (depth, table) = self.get(change.table).map_or((0, 0), |table| (table.depth, table.place));
+        match (change.before, change.after) {
+            // In the order in which they went: one that refers to another of its table goes before that.
+            (Some(_), None) => (nth, 0, usize::MAX - depth, table, at),
+            (Some(_), Some(_)) => (nth, 1, depth, table, at),
+            (None, _) => (nth, 2, depth, table, at),
+        }
     }
 
     /// Tables that refer to others of the batch come below them; in a circle, somewhere.

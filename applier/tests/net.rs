@@ -209,6 +209,22 @@ fn rows_leave_before_they_come_children_before_parents_and_come_the_other_way_ro
 }
 
 #[test]
+fn of_a_table_that_does_not_fold_every_change_goes_and_rows_share_events() {
+    let to = |id, value| Step { key: (0, id), value, deletes: false, to: None };
+    // Two rows in turn, three changes each.
+    let steps = [to(1, 1), to(2, 1), to(1, 2), to(2, 2), Step { deletes: true, ..to(1, 0) }, to(2, 3)];
+    let (part, ..) = part(&[], &steps);
+    let changes = net_changes(&part, part.effects.iter(), |_| nature(false), &Relations::default());
+    let told: Vec<(bool, bool, i32)> = changes
+        .iter()
+        .map(|change| (change.before.is_some(), change.after.is_some(), key_of(change).1))
+        .collect();
+    let (insert, update, delete) = ((false, true), (true, true), (true, false));
+    let wanted = [(insert, 1), (insert, 2), (update, 1), (update, 2), (delete, 1), (update, 2)];
+    assert_eq!(told, wanted.map(|((before, after), id)| (before, after, id)));
+}
+
+#[test]
 fn a_table_of_which_the_server_computes_keeps_the_order_if_two_sessions_wrote_it() {
     let steps = [(0, 1), (1, 1), (1, 2), (0, 2)].map(|(table, value)| Step {
         key: (table, 1),
