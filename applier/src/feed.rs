@@ -135,6 +135,8 @@ pub struct Feed {
     reader: Box<dyn RecordReader>,
     /// A record that was read and could not be taken yet.
     held: Option<Vec<u8>>,
+    /// What was read ahead of its turn, and how far the origin was before it.
+    ahead: Option<(Reach, Part)>,
     /// Kept from transaction to transaction, so that equal table maps are one value.
     tables: Tables,
 }
@@ -143,7 +145,8 @@ impl Feed {
     /// A feed that goes on after `reach.record`.
     pub fn new(logs: &dyn Logs, origin: RegionName, reach: Reach) -> Result<Self, String> {
         let reader = logs.reader(origin, reach.record.next())?;
-        Ok(Self { origin, reach, reader, held: None, tables: Tables::through(logs.view(origin)) })
+        let tables = Tables::through(logs.view(origin));
+        Ok(Self { origin, reach, reader, held: None, ahead: None, tables })
     }
 
     /// Whose log it reads.
@@ -153,7 +156,27 @@ impl Feed {
 
     /// How far the origin is handed out.
     pub fn reach(&self) -> &Reach {
+        self.ahead.as_ref().map_or(&self.reach, |(before, _)| before)
+    }
+
+    /// How far the origin is read.
+    pub(crate) fn read_to(&self) -> &Reach {
         &self.reach
+    }
+
+    /// Whether something was taken ahead of its turn, by rules that may not be those of its turn.
+    pub fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// Reads what comes next ahead of its turn, while what was handed out is being applied.
+    pub fn look_ahead(&mut self, limits: BatchLimits, gate: &Gate<'_>, rules: &Rules<'_>) {
+        let (before, mut part) = self.begin();
+        // Why it ends here, be it a failure, is found again in its turn.
+        let _ = self.fill(&mut part, limits, gate, rules);
+        if self.reach.record != before.record {
+            self.ahead = Some((before, part));
+        }
     }
 
     /// Takes the next batch or large transaction. What was handed out must be applied before the next call.
@@ -163,47 +186,47 @@ impl Feed {
         gate: &Gate<'_>,
         rules: &Rules<'_>,
     ) -> Result<Next, FeedError> {
-        let mut part = Part::default();
-        let start = self.reach.record;
-        let closed = loop {
-            if part.transactions.len() >= limits.transactions_max || part.len() >= limits.bytes_max {
-                break None;
+        let (before, mut part) = self.begin();
+        match self.fill(&mut part, limits, gate, rules) {
+            // A large one runs alone; what is before it in the batch goes first.
+            Ok(Some(Next::Large(large))) if part.is_empty() => {
+                self.held = None;
+                self.reach = large.reach.clone();
+                Ok(Next::Large(large))
             }
-            let Some(bytes) = self.read()? else { break Some(Next::Drained) };
-            match self.take(&bytes, &mut part, gate, rules) {
-                // DDL runs alone.
-                Ok(None) if part.statement.is_some() => break None,
-                Ok(None) => {}
-                Ok(Some(next)) => {
-                    // A large one runs alone; what is before it in the batch goes first.
-                    match next {
-                        Next::Large(large) if part.is_empty() => {
-                            self.reach = large.reach.clone();
-                            return Ok(Next::Large(large));
-                        }
-                        _ => self.held = Some(bytes),
-                    }
-                    break Some(next);
-                }
-                Err(FeedError::Needs(needs)) if part.is_empty() => {
-                    self.held = Some(bytes);
-                    return Err(FeedError::Needs(needs));
-                }
-                Err(error) if part.is_empty() => {
-                    self.held = Some(bytes);
-                    return Err(error);
-                }
-                // What is whole goes first; the error comes again at the next call.
-                Err(_) => {
-                    self.held = Some(bytes);
-                    break None;
-                }
-            }
-        };
-        match closed {
-            Some(next) if self.reach.record == start => Ok(next),
+            Ok(Some(next)) if self.reach.record == before.record => Ok(next),
+            Err(error) if part.is_empty() => Err(error),
+            // What is whole goes first; a failure comes again at the next call.
             _ => Ok(Next::Batch(Batch { part, reach: self.reach.clone() })),
         }
+    }
+
+    /// What was read ahead, or nothing, and how far the origin was before it.
+    fn begin(&mut self) -> (Reach, Part) {
+        self.ahead.take().unwrap_or_else(|| (self.reach.clone(), Part::default()))
+    }
+
+    /// Reads on until the batch is full (`None`) or something is in the way, which stays to be read.
+    fn fill(
+        &mut self,
+        part: &mut Part,
+        limits: BatchLimits,
+        gate: &Gate<'_>,
+        rules: &Rules<'_>,
+    ) -> Result<Option<Next>, FeedError> {
+        // DDL runs alone.
+        while part.transactions.len() < limits.transactions_max
+            && part.len() < limits.bytes_max
+            && part.statement.is_none()
+        {
+            let Some(bytes) = self.read()? else { return Ok(Some(Next::Drained)) };
+            let closed = self.take(&bytes, part, gate, rules);
+            if !matches!(closed, Ok(None)) {
+                self.held = Some(bytes);
+                return closed;
+            }
+        }
+        Ok(None)
     }
 
     fn read(&mut self) -> Result<Option<Vec<u8>>, FeedError> {

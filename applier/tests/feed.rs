@@ -6,6 +6,7 @@ mod support;
 mod synthetic;
 
 use applier::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Next, Reach};
+use applier::logs::{Logs, RecordReader};
 use support::{OneLog, TestRules, name, open_gate};
 use synthetic::{Col, Val, gtid, image, insert, query, rows, table_map, xid};
 use transaction::binlog::RowsKind;
@@ -74,6 +75,79 @@ fn a_batch_is_closed_by_its_number_of_transactions() {
     // What comes later is seen by the same feed.
     log.transaction(6, &[], 0, &events(6));
     assert_eq!(sequences(&batch(&mut feed, &none)), [6]);
+}
+
+#[test]
+fn what_was_read_ahead_comes_in_its_turn_with_what_has_come_since() {
+    let log = OneLog::default();
+    (1..=2).for_each(|n| log.transaction(n, &[], 0, &events(n as i32)));
+    let limits = BatchLimits { transactions_max: 3, ..WIDE };
+    let (mut feed, none, rules) = (feed(&log), Context::new(), TestRules::default());
+    feed.look_ahead(limits, &open_gate(&none), &rules.rules());
+    // Nothing is handed out yet, and a restart begins there.
+    assert_eq!(feed.reach(), &start());
+    assert!(feed.is_ahead());
+    (3..=7).for_each(|n| log.transaction(n, &[], 0, &events(n as i32)));
+    let mut taken = Vec::new();
+    while let Next::Batch(batch) = feed.next(limits, &open_gate(&none), &rules.rules()).unwrap() {
+        assert_eq!(feed.reach(), &batch.reach);
+        feed.look_ahead(limits, &open_gate(&none), &rules.rules());
+        assert_eq!(feed.reach(), &batch.reach);
+        taken.push(sequences(&batch));
+    }
+    assert_eq!(taken, [vec![1, 2, 3], vec![4, 5, 6], vec![7]]);
+    assert!(!feed.is_ahead());
+}
+
+#[test]
+fn ddl_and_large_transactions_that_were_met_ahead_come_alone_all_the_same() {
+    let log = OneLog::default();
+    log.transaction(1, &[], 0, &events(1));
+    log.chunk(0, &events(2));
+    log.transaction(2, &[], 1, &[]);
+    log.transaction(3, &[], 0, &events(3));
+    let (mut feed, none, rules) = (feed(&log), Context::new(), TestRules::default());
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        feed.look_ahead(WIDE, &open_gate(&none), &rules.rules());
+        taken.push(match feed.next(WIDE, &open_gate(&none), &rules.rules()).unwrap() {
+            Next::Batch(batch) => sequences(&batch),
+            Next::Large(large) => vec![100 + large.transaction.sequence.0],
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(taken, [vec![1], vec![102], vec![3]]);
+}
+
+/// A log of which the second record cannot be read at the first try.
+struct Stumbling(OneLog);
+
+struct StumblingReader(Box<dyn RecordReader>, u32);
+
+impl RecordReader for StumblingReader {
+    fn next(&mut self) -> Result<Option<&[u8]>, String> {
+        self.1 += 1;
+        if self.1 == 2 { Err("the disk".to_owned()) } else { self.0.next() }
+    }
+}
+
+impl Logs for Stumbling {
+    fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String> {
+        Ok(Box::new(StumblingReader(self.0.reader(origin, from)?, 0)))
+    }
+
+    fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String> {
+        self.0.find(origin, sequence)
+    }
+}
+
+#[test]
+fn what_was_read_before_the_log_could_not_be_read_is_not_lost() {
+    let log = OneLog::default();
+    (1..=3).for_each(|n| log.transaction(n, &[], 0, &events(n as i32)));
+    let mut feed = Feed::new(&Stumbling(log), name("us"), start()).unwrap();
+    assert_eq!(sequences(&batch(&mut feed, &Context::new())), [1]);
+    assert_eq!(sequences(&batch(&mut feed, &Context::new())), [2, 3]);
 }
 
 #[test]

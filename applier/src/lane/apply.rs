@@ -144,7 +144,6 @@ impl<C: Connector> Lane<C> {
                 }
                 SqlFailure::Table { schema, table, reason } if self.catching_up.is_none() => {
                     self.rollback().await;
-                    self.feeds.remove(&origin);
                     let named = parts.sources().first().map_or_else(String::new, |source| {
                         let SourceTransaction { sequence, gtid, record, .. } = source;
                         format!("transaction {sequence} of {origin} (GTID {gtid}, record {record}): ")
@@ -163,8 +162,6 @@ impl<C: Connector> Lane<C> {
                     if parts.sources().len() > 1 && self.catching_up.is_none() {
                         return Err(self.fewer(origin, parts, reach));
                     }
-                    // The feed has handed these out: they must come again when the origin goes on.
-                    self.feeds.remove(&origin);
                     self.session = None;
                     let named = format!(
                         "transactions up to {} of {origin} (record {}): {reason}",

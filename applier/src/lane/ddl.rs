@@ -56,8 +56,6 @@ impl<C: Connector> Lane<C> {
                 DdlFailure::Sql(SqlFailure::Away(reason)) => return Err(Stop::Away(reason)),
                 DdlFailure::Sql(SqlFailure::Fenced) => return Err(Stop::Fenced),
                 DdlFailure::Sql(failure) => {
-                    // The feed has handed it out: it must come again when the origin goes on.
-                    self.feeds.remove(&origin);
                     self.session = None;
                     return Err(Stop::Halt(format!(
                         "transaction {} of {origin} (GTID {}, record {}): DDL fails here: {failure}: {start:?}. Remove what is in its \
@@ -166,7 +164,6 @@ impl<C: Connector> Lane<C> {
             source.sequence,
             statement.start()
         );
-        self.feeds.remove(&origin);
         if statement.objects.iter().any(|object| object.kind != ObjectKind::Table) {
             return Stop::Halt(format!("{reason}; or pass over it with `concord skip`"));
         }

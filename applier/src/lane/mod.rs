@@ -247,8 +247,11 @@ impl<C: Connector> Lane<C> {
         let (session, markers) = self.connect().await?;
         for origin in &self.setup.origins {
             let Some(marker) = markers.iter().find(|marker| marker.origin == *origin) else { continue };
-            let known = self.feeds.get(origin).map(|feed| feed.reach().clone());
-            if known.as_ref().is_none_or(|reach| reach.sequence != marker.sequence) {
+            let feed = self.feeds.get(origin);
+            let known = feed.map(|feed| feed.reach().clone());
+            // What was taken ahead may be of tables that are suspended now.
+            let goes_on = |feed: &Feed| feed.reach().sequence == marker.sequence && !feed.is_ahead();
+            if !feed.is_some_and(goes_on) {
                 let reach = Reach {
                     record: marker.record,
                     sequence: marker.sequence,

@@ -1,16 +1,52 @@
 //! An origin's turn: what it offers next, and how far that gets it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::sync::watch;
-use transaction::{RegionName, Sequence};
+use transaction::{Context, RegionName, Sequence};
 
 use super::{Lane, Stop};
 use crate::attempt::Tally;
-use crate::effect::Rules;
-use crate::feed::{Batch, Feed, FeedError, Gate, Large, Next, Reach};
+use crate::ddl::DdlPolicies;
+use crate::effect::{Carries, Rules};
+use crate::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Large, Next, Reach};
 use crate::parts::Parts;
 use crate::progress::State;
 use crate::session::SqlFailure;
+use crate::shared::Shared;
 use crate::target::{Connector, Target};
+
+/// After what time the rows of a batch have most likely been sent. Before that, whoever decodes the next one keeps the server waiting.
+const SENT_AFTER: Duration = Duration::from_millis(1);
+
+/// What a feed is asked with. Its own, so that it can be asked while a batch is applied: what is applied only grows meanwhile.
+struct Asking {
+    region: RegionName,
+    limits: BatchLimits,
+    applied: Context,
+    now_us: fn() -> u64,
+    skew_us_max: u64,
+    until: Sequence,
+    carries: Carries,
+    ddl: DdlPolicies,
+    shared: Arc<Shared>,
+}
+
+impl Asking {
+    fn ask<A>(&self, question: impl FnOnce(BatchLimits, &Gate<'_>, &Rules<'_>) -> A) -> A {
+        let gate = Gate {
+            region: self.region,
+            applied: &self.applied,
+            now_us: (self.now_us)(),
+            skew_us_max: self.skew_us_max,
+            until: self.until,
+        };
+        let weights = self.shared.weights.read();
+        let rules = Rules { carries: &self.carries, weights: &weights, ddl: &self.ddl };
+        question(self.limits, &gate, &rules)
+    }
+}
 
 impl<C: Connector> Lane<C> {
     /// Applies the next batch of one origin. Returns whether there was something.
@@ -40,7 +76,18 @@ impl<C: Connector> Lane<C> {
             };
         }
         let before = self.reach(origin);
-        match self.next(origin).await? {
+        let next = self.next(origin).await?;
+        let applied = match &next {
+            Next::Batch(batch) => self.apply_and_look_ahead(origin, batch).await,
+            Next::Large(large) => self.apply_large(origin, large).await,
+            _ => Ok(()),
+        };
+        if let (Err(_), Some(before)) = (&applied, before) {
+            // What the feed has handed out is to come again.
+            self.restart(Feed::new(self.setup.logs.as_ref(), origin, before).map_err(Stop::Halt)?);
+        }
+        applied?;
+        match next {
             Next::Drained => {
                 self.report(origin, State::Running);
                 Ok(false)
@@ -57,18 +104,7 @@ impl<C: Connector> Lane<C> {
                 self.report(origin, State::Waiting { reason });
                 Ok(false)
             }
-            Next::Batch(batch) => {
-                let applied = self.apply_batch(origin, &batch).await;
-                if let (Err(Stop::Fewer), Some(before)) = (&applied, before) {
-                    // What the feed has handed out is to come again.
-                    self.restart(Feed::new(self.setup.logs.as_ref(), origin, before).map_err(Stop::Halt)?);
-                }
-                applied.map(|()| true)
-            }
-            Next::Large(large) => {
-                self.apply_large(origin, &large).await?;
-                Ok(true)
-            }
+            Next::Batch(_) | Next::Large(_) => Ok(true),
         }
     }
 
@@ -86,29 +122,14 @@ impl<C: Connector> Lane<C> {
     /// What the origin offers; asks the server for text weights on the way.
     async fn next(&mut self, origin: RegionName) -> Result<Next, Stop> {
         loop {
-            let gate = Gate {
-                region: self.setup.region,
-                applied: &self.applied,
-                now_us: (self.setup.now_us)(),
-                skew_us_max: self.setup.skew_us_max,
-                until: self.setup.until.get(&origin).copied().unwrap_or(Sequence(u64::MAX)),
-            };
+            let Some(feed) = self.feeds.get(&origin) else { return Ok(Next::Drained) };
+            let asking = self.asking(origin, feed.reach().sequence);
             let Some(feed) = self.feeds.get_mut(&origin) else { return Ok(Next::Drained) };
-            let mut limits = self.setup.limits;
-            let narrow = self.narrow.get_mut(&origin);
-            if let Some(most) = narrow.and_then(|narrow| narrow.transactions_max(feed.reach().sequence)) {
-                limits.transactions_max = most.min(limits.transactions_max);
-            }
-            let result = {
-                let weights = self.setup.shared.weights.read();
-                let rules = Rules { carries: &self.carries, weights: &weights, ddl: &self.setup.ddl };
-                feed.next(limits, &gate, &rules)
-            };
+            let result = asking.ask(|limits, gate, rules| feed.next(limits, gate, rules));
             match result {
                 Ok(next) => return Ok(next),
                 Err(FeedError::Halt(reason)) => return Err(Stop::Halt(reason)),
                 Err(FeedError::Table { schema, table, reason }) => {
-                    self.feeds.remove(&origin);
                     let suspended = self.suspend(&[(schema, table)], &reason).await;
                     suspended.map_err(|failure| self.stop(failure))?;
                     return Err(Stop::Again);
@@ -118,6 +139,44 @@ impl<C: Connector> Lane<C> {
                 }
             }
         }
+    }
+
+    /// What a feed that has reached a transaction is asked with.
+    fn asking(&mut self, origin: RegionName, reached: Sequence) -> Asking {
+        let mut limits = self.setup.limits;
+        let narrow = self.narrow.get_mut(&origin);
+        if let Some(most) = narrow.and_then(|narrow| narrow.transactions_max(reached)) {
+            limits.transactions_max = most.min(limits.transactions_max);
+        }
+        Asking {
+            region: self.setup.region,
+            limits,
+            applied: self.applied.clone(),
+            now_us: self.setup.now_us,
+            skew_us_max: self.setup.skew_us_max,
+            until: self.setup.until.get(&origin).copied().unwrap_or(Sequence(u64::MAX)),
+            carries: self.carries.clone(),
+            ddl: self.setup.ddl.clone(),
+            shared: self.setup.shared.clone(),
+        }
+    }
+
+    /// While the server is at the batch, the next one is decoded: a tenth of the time under backlog.
+    async fn apply_and_look_ahead(&mut self, origin: RegionName, batch: &Batch) -> Result<(), Stop> {
+        let Some(mut feed) = self.feeds.remove(&origin) else { return Err(Stop::Again) };
+        let asking = self.asking(origin, feed.read_to().sequence);
+        let ahead = async {
+            tokio::time::sleep(SENT_AFTER).await;
+            asking.ask(|limits, gate, rules| feed.look_ahead(limits, gate, rules));
+            std::future::pending().await
+        };
+        let applied = tokio::select! {
+            biased;
+            applied = self.apply_batch(origin, batch) => applied,
+            never = ahead => never,
+        };
+        self.restart(feed);
+        applied
     }
 
     async fn apply_batch(&mut self, origin: RegionName, batch: &Batch) -> Result<(), Stop> {
