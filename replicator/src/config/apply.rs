@@ -17,7 +17,7 @@ pub(crate) struct Apply {
     /// How many bytes of row events may share one commit; 64 KiB to 16 MiB. Default 4 MiB. Larger costs memory.
     pub(crate) batch_bytes_max: ByteSize,
     /// Whether the changes that transactions sharing a commit make to one row are written as one. Default true, which about
-    /// doubles the drain. With false every change is in this region's own binlog, for a reader of it that counts them.
+    /// doubles the drain. With false every change is in this region's own binlog, each row's in their order, for a reader of it that counts them.
     pub(crate) net_changes: bool,
     /// What holds for some tables only. The first entry with a pattern that matches decides.
     pub(crate) table: TableRules,
