@@ -163,11 +163,11 @@ impl<C: Connector> Lane<C> {
                     self.session = None;
                     false
                 }
-                Err(Stop::Again) => {
+                Err(Stop::Again | Stop::Fewer) => {
                     self.session = None;
                     true
                 }
-                Err(Stop::Fewer | Stop::Shutdown) => true,
+                Err(Stop::Shutdown) => true,
             };
             if self.session.is_none() {
                 self.pause(RETRY_FIRST).await;
@@ -190,8 +190,7 @@ impl<C: Connector> Lane<C> {
                     }
                     Err(Stop::Fenced) => return self.fenced(),
                     Err(Stop::Shutdown) => break,
-                    Err(Stop::Fewer) => worked = true,
-                    Err(Stop::Again) => {
+                    Err(Stop::Again | Stop::Fewer) => {
                         self.session = None;
                         worked = true;
                         break;
@@ -248,19 +247,11 @@ impl<C: Connector> Lane<C> {
         for origin in &self.setup.origins {
             let Some(marker) = markers.iter().find(|marker| marker.origin == *origin) else { continue };
             let feed = self.feeds.get(origin);
-            let known = feed.map(|feed| feed.reach().clone());
+            let claim = feed.map(|feed| feed.reach().claim.clone()).unwrap_or_default();
             // What was taken ahead may be of tables that are suspended now.
             let goes_on = |feed: &Feed| feed.reach().sequence == marker.sequence && !feed.is_ahead();
             if !feed.is_some_and(goes_on) {
-                let reach = Reach {
-                    record: marker.record,
-                    sequence: marker.sequence,
-                    hlc: marker.hlc,
-                    claim: known.map(|reach| reach.claim).unwrap_or_default(),
-                    commit_us: 0,
-                };
-                let feed = Feed::new(self.setup.logs.as_ref(), *origin, reach).map_err(SqlFailure::Halt)?;
-                self.feeds.insert(*origin, feed);
+                self.feeds.insert(*origin, self.feed_from(marker, claim)?);
             }
             self.applied.raise(*origin, marker.sequence);
             self.update(*origin, |progress| {
@@ -278,6 +269,13 @@ impl<C: Connector> Lane<C> {
             self.session = None;
         }
         read
+    }
+
+    /// A feed that goes on after a marker; `claim`: what its origin is known to have applied.
+    fn feed_from(&self, marker: &Applied, claim: Context) -> Result<Feed, SqlFailure> {
+        let Applied { origin, sequence, record, hlc } = *marker;
+        let reach = Reach { record, sequence, hlc, claim, commit_us: 0 };
+        Feed::new(self.setup.logs.as_ref(), origin, reach).map_err(SqlFailure::Halt)
     }
 
     pub(crate) async fn learn(&mut self, needs: Vec<transaction::key::Need>) -> Result<(), SqlFailure> {

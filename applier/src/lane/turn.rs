@@ -10,7 +10,7 @@ use super::{Lane, Stop};
 use crate::attempt::Tally;
 use crate::ddl::DdlPolicies;
 use crate::effect::{Carries, Rules};
-use crate::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Large, Next, Reach};
+use crate::feed::{Batch, BatchLimits, FeedError, Gate, Large, Next, Reach};
 use crate::parts::Parts;
 use crate::progress::State;
 use crate::session::SqlFailure;
@@ -75,16 +75,19 @@ impl<C: Connector> Lane<C> {
                 Err(failure) => Err(self.stop(failure)),
             };
         }
-        let before = self.reach(origin);
         let next = self.next(origin).await?;
         let applied = match &next {
             Next::Batch(batch) => self.apply_and_look_ahead(origin, batch).await,
             Next::Large(large) => self.apply_large(origin, large).await,
             _ => Ok(()),
         };
-        if let (Err(_), Some(before)) = (&applied, before) {
-            // What the feed has handed out is to come again.
-            self.restart(Feed::new(self.setup.logs.as_ref(), origin, before).map_err(Stop::Halt)?);
+        if applied.is_err() {
+            // What it has handed out comes again, unless the marker says that it is applied after all.
+            self.feeds.remove(&origin);
+        }
+        if let Err(Stop::Fewer) = applied {
+            self.begin_at_marker(origin).await.map_err(|failure| self.stop(failure))?;
+            return Ok(true);
         }
         applied?;
         match next {
@@ -117,6 +120,16 @@ impl<C: Connector> Lane<C> {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// The origin's feed begins where its marker is.
+    async fn begin_at_marker(&mut self, origin: RegionName) -> Result<(), SqlFailure> {
+        let Some(session) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let markers = session.markers().await?;
+        if let Some(marker) = markers.iter().find(|marker| marker.origin == origin) {
+            self.feeds.insert(origin, self.feed_from(marker, Context::new())?);
+        }
+        Ok(())
     }
 
     /// What the origin offers; asks the server for text weights on the way.
@@ -175,7 +188,7 @@ impl<C: Connector> Lane<C> {
             applied = self.apply_batch(origin, batch) => applied,
             never = ahead => never,
         };
-        self.restart(feed);
+        self.feeds.insert(origin, feed);
         applied
     }
 
