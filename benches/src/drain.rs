@@ -80,7 +80,7 @@ pub async fn run(
     let rounds = options.rounds();
     for round in 1..=rounds {
         let who = format!("{name}: round {round} of {rounds}");
-        let ended = natives(scene, backlog, &workers, &wanted, &who, progress).await?;
+        let ended = natives(scene, backlog, &workers, &wanted, &who, progress, report).await?;
         for (count, drained) in &ended {
             sheet.add(&format!("native replica, workers {count}"), &cells(drained));
         }
@@ -128,6 +128,7 @@ pub(crate) async fn natives(
     wanted: &[String],
     who: &str,
     progress: &Progress,
+    report: &mut Report,
 ) -> Result<Vec<(u64, Drained)>> {
     let mut ended = Vec::new();
     for count in counts {
@@ -138,10 +139,12 @@ pub(crate) async fn natives(
                 tell(progress, &who, &drained);
                 ended.push((*count, drained));
             }
-            None => progress.say(format!(
-                "{who}: given up after {:.1} s, {CLOSE} times what the best took",
-                bound.as_secs_f64()
-            )),
+            None => {
+                let slower =
+                    format!("given up after {:.1} s, {CLOSE} times what the best took", bound.as_secs_f64());
+                progress.say(format!("{who}: {slower}"));
+                report.note(&who, slower);
+            }
         }
     }
     Ok(ended)
@@ -206,7 +209,8 @@ async fn expect_equal(who: &str, sql: &mut Sql, workload: Workload, wanted: &[St
     )))
 }
 
-async fn warm(sql: &mut Sql, workload: Workload) -> Result<()> {
+/// Reads every page of a load's tables.
+pub(crate) async fn warm(sql: &mut Sql, workload: Workload) -> Result<()> {
     for query in sbtest::warming(workload) {
         sql.value(query).await?;
     }

@@ -4,13 +4,13 @@
 //! target for the newest row, without a pause while one is due, and notes when the answer held it. Probes keep their pace however late
 //! the target is, so that a delay is counted for all of them and not once. Both ends are on one machine, so it is one clock.
 
-use crate::folder;
 use crate::load::LoadPlan;
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::report::{Report, Sample, Sheet};
-use crate::sbtest::{self, Workload};
+use crate::sbtest::Workload;
 use crate::scene::{PATIENCE, SOURCE, Scene, State, TARGET};
+use crate::{drain, folder};
 use integration::wait::{Look, wait_for};
 use integration::{Error, Result, Sql};
 use std::collections::VecDeque;
@@ -186,9 +186,7 @@ async fn one(
     };
     let source = scene.mesh.region(SOURCE)?.server.port();
     let mut sql = Sql::connect(target, "root", None).await?;
-    for query in sbtest::warming(Workload::WRITE_ONLY) {
-        sql.value(query).await?;
-    }
+    drain::warm(&mut sql, Workload::WRITE_ONLY).await?;
     folder::settle()?;
 
     let load = load_plan(source, options, Some(rate)).start().await?;

@@ -48,7 +48,7 @@ pub async fn run(
         let backlog = scene.load(workload, transactions, options, progress).await?;
         fetch(scene, &backlog).await?;
         let wanted = wanted(scene, workload).await?;
-        let ended = natives(scene, &backlog, &WORKERS, &wanted, workload.name, progress).await?;
+        let ended = natives(scene, &backlog, &WORKERS, &wanted, workload.name, progress, report).await?;
         let (count, native) = fastest(&ended)
             .ok_or_else(|| Error::Unexpected(format!("no native replica drained {}", workload.name)))?;
         let (drained, _) = concord(scene, &backlog, &wanted).await?;
