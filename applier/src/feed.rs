@@ -16,6 +16,21 @@ pub struct BatchLimits {
     pub bytes_max: usize,
 }
 
+impl BatchLimits {
+    fn are_reached(&self, part: &Part) -> bool {
+        part.transactions.len() >= self.transactions_max || part.len() >= self.bytes_max
+    }
+}
+
+/// How much of a batch was read ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// As much as a batch may have.
+    Full,
+    /// Less than that.
+    Part,
+}
+
 /// What an origin has to offer.
 #[derive(Debug)]
 pub enum Next {
@@ -179,6 +194,21 @@ impl Feed {
         }
     }
 
+    /// Whether what was read ahead is rows that may share a batch, and if so, whether the batch is full.
+    pub(crate) fn ahead(&self, limits: BatchLimits) -> Option<Fill> {
+        let (_, part) = self.ahead.as_ref()?;
+        if part.is_empty() || part.statement.is_some() {
+            return None;
+        }
+        Some(if limits.are_reached(part) { Fill::Full } else { Fill::Part })
+    }
+
+    /// Takes what was read ahead.
+    pub(crate) fn take_ahead(&mut self) -> Option<Batch> {
+        let (_, part) = self.ahead.take()?;
+        Some(Batch { part, reach: self.reach.clone() })
+    }
+
     /// Takes the next batch or large transaction. What was handed out must be applied before the next call.
     pub fn next(
         &mut self,
@@ -215,10 +245,7 @@ impl Feed {
         rules: &Rules<'_>,
     ) -> Result<Option<Next>, FeedError> {
         // DDL runs alone.
-        while part.transactions.len() < limits.transactions_max
-            && part.len() < limits.bytes_max
-            && part.statement.is_none()
-        {
+        while !limits.are_reached(part) && part.statement.is_none() {
             let Some(bytes) = self.read()? else { return Ok(Some(Next::Drained)) };
             let closed = self.take(&bytes, part, gate, rules);
             if !matches!(closed, Ok(None)) {

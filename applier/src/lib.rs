@@ -19,6 +19,7 @@
 //! **Where to start.** [`Lane`], then `attempt/` for the order of steps inside one target transaction.
 
 mod attempt;
+mod claims;
 mod clash;
 mod contest;
 pub mod ddl;
@@ -38,6 +39,7 @@ mod progress;
 pub mod recall;
 pub mod relations;
 mod repair;
+mod scheduler;
 mod session;
 mod shared;
 mod skip;
@@ -48,8 +50,8 @@ pub mod text;
 mod wish;
 
 pub use definitions::learn;
-pub use lane::{Lane, LaneSetup};
 pub use progress::{OriginProgress, State};
+pub use scheduler::{Scheduler, Setup};
 pub use session::{Connect, MarkerChange, MySql, Session, SqlFailure};
 pub use shared::{Passed, Shared};
 pub use suspension::Decide;

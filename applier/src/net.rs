@@ -33,6 +33,8 @@ pub struct Nature {
 /// One row change to send.
 #[derive(Debug, Clone, Copy)]
 pub struct RowChange<'p> {
+    /// Which row.
+    pub key: KeyHash,
     /// Layout of the table at the origin.
     pub table: &'p Arc<TableMap>,
     /// Flags of the source's rows event.
@@ -66,6 +68,7 @@ type Order = (usize, u8, usize, usize, usize);
 /// One change as it came. `computes`: see [`Nature::computes`].
 pub fn as_it_came<'p>(part: &'p Part, effect: &'p Effect, computes: bool) -> RowChange<'p> {
     RowChange {
+        key: effect.key,
         table: &effect.table,
         flags: effect.flags,
         timestamp: effect.timestamp,
@@ -83,14 +86,12 @@ pub fn net_changes<'p>(
     relations: &Relations,
 ) -> Vec<RowChange<'p>> {
     let mut tables = BatchTables::default();
-    let came: Vec<(KeyHash, RowChange<'p>)> =
-        effects.map(|effect| (effect.key, tables.note(part, effect, &nature))).collect();
+    let came: Vec<RowChange<'p>> = effects.map(|effect| tables.note(part, effect, &nature)).collect();
     tables.descend(relations);
     let mut places: HashMap<KeyHash, usize> = HashMap::with_capacity(came.len());
     let mut rows: Vec<Row<'p>> = Vec::with_capacity(came.len());
-    for (at, (key, change)) in came.iter().enumerate() {
-        let change = *change;
-        let place = *places.entry(*key).or_insert_with(|| {
+    for (at, &change) in came.iter().enumerate() {
+        let place = *places.entry(change.key).or_insert_with(|| {
             rows.push(Row { change, first: at, last: at, folds: true, placed: 0 });
             rows.len() - 1
         });
@@ -100,7 +101,7 @@ pub fn net_changes<'p>(
         }
     }
     // One time for all, or events of different seconds would not be shared. Nothing is computed from it.
-    let timestamp = came.last().map_or(0, |(_, change)| change.timestamp);
+    let timestamp = came.last().map_or(0, |change| change.timestamp);
     let mut sent: Vec<(Order, RowChange<'p>)> = Vec::with_capacity(came.len());
     for row in &mut rows {
         row.folds &= tables.get(row.change.table).is_some_and(|table| table.folds && table.moves);
@@ -110,8 +111,9 @@ pub fn net_changes<'p>(
             sent.push((tables.order(&change, 0, at), change));
         }
     }
-    for (at, (key, change)) in came.iter().enumerate() {
-        let Some(row) = places.get(key).map(|place| &mut rows[*place]).filter(|row| !row.stays_one()) else {
+    for (at, change) in came.iter().enumerate() {
+        let Some(row) = places.get(&change.key).map(|place| &mut rows[*place]).filter(|row| !row.stays_one())
+        else {
             continue;
         };
         let order = match tables.get(change.table) {

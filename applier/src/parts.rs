@@ -9,8 +9,8 @@ use transaction::{RecordNumber, RegionName};
 
 use crate::effect::{Carries, DecodeError, Part, Rules, SourceTransaction};
 use crate::feed::Large;
-use crate::lane::LaneSetup;
 use crate::logs::Logs;
+use crate::scheduler::Setup;
 use crate::session::SqlFailure;
 use crate::target::Target;
 
@@ -74,7 +74,7 @@ impl Parts<'_> {
     pub(crate) async fn load(
         &self,
         place: usize,
-        setup: &LaneSetup,
+        setup: &Setup,
         target: &mut impl Target,
     ) -> Result<Cow<'_, Part>, SqlFailure> {
         match self {
@@ -94,7 +94,7 @@ impl Chain<'_> {
     fn read(
         &self,
         place: usize,
-        setup: &LaneSetup,
+        setup: &Setup,
     ) -> Result<Result<Part, Vec<transaction::key::Need>>, SqlFailure> {
         let number = RecordNumber(self.large.first_chunk.0 + place as u64);
         let mut reader = setup.logs.reader(self.origin, number).map_err(SqlFailure::Halt)?;

@@ -96,6 +96,8 @@ const OWN_VARIABLES: &str = "SET SESSION time_zone = '+00:00', SESSION lc_time_n
 /// What the first and the last statement of a transaction put into the marker.
 #[derive(Debug, Clone, Copy)]
 pub struct MarkerChange {
+    /// Over which lane.
+    pub lane: u16,
     /// Whose transactions are applied.
     pub origin: RegionName,
     /// The last of them.
@@ -175,8 +177,8 @@ impl Session {
 }
 
 impl Target for Session {
-    async fn take_ownership(&mut self, owner: u64) -> Result<Vec<Applied>, SqlFailure> {
-        tables::take_ownership(&mut self.conn, owner).await?;
+    async fn take_ownership(&mut self, owner: u64, lanes: u16) -> Result<Vec<Applied>, SqlFailure> {
+        tables::take_ownership(&mut self.conn, owner, lanes).await?;
         self.markers().await
     }
 
@@ -223,12 +225,12 @@ impl Target for Session {
         gaps: bool,
         binlog: Option<&str>,
     ) -> Result<(), SqlFailure> {
-        let MarkerChange { origin, sequence, record, hlc, owner } = change;
+        let MarkerChange { lane, origin, sequence, record, hlc, owner } = change;
         // A foreign owner makes the column NULL, which strict mode refuses: so a fenced process cannot go on.
         let isolation = if gaps { "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; " } else { "" };
         let mut text = format!(
             "{isolation}BEGIN; UPDATE concord.marker SET sequence = {sequence}, record = {record}, hlc = {hlc}, changes = changes + 1, \
-             owner = IF(owner = {owner}, owner, NULL) WHERE lane = 0 AND origin = '{origin}'"
+             owner = IF(owner = {owner}, owner, NULL) WHERE lane = {lane} AND origin = '{origin}'"
         );
         if let Some(binlog) = binlog {
             // The BINLOG comes last: a statement after it in one text puts the protocol out of step (seen).
@@ -312,11 +314,11 @@ impl Target for Session {
 
     /// Changes the marker once more, with the number of row changes sent, and commits.
     async fn commit(&mut self, change: &MarkerChange, row_changes: u64) -> Result<(), SqlFailure> {
-        let MarkerChange { origin, owner, .. } = change;
+        let MarkerChange { lane, origin, owner, .. } = change;
         let ended = self
             .run(&format!(
                 "UPDATE concord.marker SET changes = changes + 1, row_changes = {row_changes}, \
-                 owner = IF(owner = {owner}, owner, NULL) WHERE lane = 0 AND origin = '{origin}'; COMMIT"
+                 owner = IF(owner = {owner}, owner, NULL) WHERE lane = {lane} AND origin = '{origin}'; COMMIT"
             ))
             .await;
         match ended {

@@ -13,9 +13,9 @@ use transaction::{RecordNumber, RegionName, Sequence};
 use crate::ddl::{self, DdlPolicy, Verdict};
 use crate::effect::Rules;
 use crate::feed::{BatchLimits, Feed, FeedError, Gate, Next, Reach};
-use crate::lane::{Lane, Stop};
 use crate::parts::Parts;
 use crate::relations::TableName;
+use crate::scheduler::{Scheduler, Stop};
 use crate::target::Connector;
 use crate::wish::Named;
 
@@ -26,7 +26,7 @@ struct Upcoming {
     tables: BTreeSet<TableName>,
 }
 
-impl<C: Connector> Lane<C> {
+impl<C: Connector> Scheduler<C> {
     /// Passes over the next transaction of `origin`, if it is the one that is meant. Returns what was done, in words.
     pub(crate) async fn skip(
         &mut self,

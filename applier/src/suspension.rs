@@ -10,9 +10,10 @@ use transaction::{Hlc, RecordNumber, RegionName, Sequence, Suspended};
 
 use crate::effect::{Carries, Rules};
 use crate::feed::{Feed, FeedError, Gate, Next, Reach};
-use crate::lane::{Lane, Stop};
+use crate::lane::Lane;
 use crate::parts::Parts;
 use crate::relations::TableName;
+use crate::scheduler::{Scheduler, Stop};
 use crate::session::{MarkerChange, SqlFailure};
 use crate::tables::{Applied, Suspension};
 use crate::target::{Connector, Target};
@@ -46,7 +47,7 @@ impl CatchUp {
         let marker = self.markers.iter().find(|marker| marker.origin == origin);
         let Applied { sequence, record, hlc, .. } =
             *marker.ok_or_else(|| SqlFailure::Halt(format!("origin {origin} has no marker")))?;
-        Ok(MarkerChange { origin, sequence, record, hlc, owner })
+        Ok(MarkerChange { lane: 0, origin, sequence, record, hlc, owner })
     }
 
     /// The statement that says how far the table is.
@@ -77,10 +78,12 @@ fn among(tables: &[TableName]) -> String {
     format!("(table_schema, table_name) IN ({})", names.join(", "))
 }
 
-impl<C: Connector> Lane<C> {
+impl<C: Connector> Scheduler<C> {
     /// Reads which tables are suspended, and lets the others through.
     pub(crate) async fn read_suspensions(&mut self) -> Result<(), SqlFailure> {
-        let Some(target) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let Some(Lane { target, .. }) = &mut self.lane else {
+            return Err(SqlFailure::Away("not connected".into()));
+        };
         let suspensions = target.suspensions().await?;
         self.show_suspensions(suspensions);
         Ok(())
@@ -108,7 +111,9 @@ impl<C: Connector> Lane<C> {
         }
         let (owner, since) = (self.setup.owner, (self.setup.now_us)());
         let origins = self.setup.origins.clone();
-        let Some(target) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let Some(Lane { target, .. }) = &mut self.lane else {
+            return Err(SqlFailure::Away("not connected".into()));
+        };
         let relations = target.relations().await?;
         let mut tables: Vec<TableName> = Vec::new();
         for name in named.iter().flat_map(|(schema, table)| relations.joined(schema, table)) {
@@ -127,7 +132,7 @@ impl<C: Connector> Lane<C> {
         };
         let Applied { origin, sequence, record, hlc } = *first;
         target.use_tag(origin).await?;
-        let change = MarkerChange { origin, sequence, record, hlc, owner };
+        let change = MarkerChange { lane: 0, origin, sequence, record, hlc, owner };
         target.begin(&change, false, None).await?;
         let reason: String = reason.chars().take(1000).collect();
         for (joined_schema, joined_table) in &tables {
@@ -179,7 +184,9 @@ impl<C: Connector> Lane<C> {
         // It may have been changed without a trace in the binlog.
         self.definitions.clear();
         let carried = self.setup.carries.clone();
-        let Some(target) = &mut self.session else { return Err(Stop::Away("not connected".into())) };
+        let Some(Lane { target, .. }) = &mut self.lane else {
+            return Err(Stop::Away("not connected".into()));
+        };
         let asked = match target.relations().await {
             Ok(relations) => target.markers().await.map(|markers| (relations.joined(schema, table), markers)),
             Err(failure) => Err(failure),
@@ -300,7 +307,9 @@ impl<C: Connector> Lane<C> {
     async fn lift(&mut self, catch_up: &CatchUp) -> Result<(), SqlFailure> {
         let owner = self.setup.owner;
         let Some(first) = catch_up.markers.first() else { return Ok(()) };
-        let Some(target) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
+        let Some(Lane { target, .. }) = &mut self.lane else {
+            return Err(SqlFailure::Away("not connected".into()));
+        };
         let change = catch_up.marker(first.origin, owner)?;
         target.use_tag(first.origin).await?;
         target.begin(&change, false, None).await?;

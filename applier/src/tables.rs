@@ -128,20 +128,34 @@ async fn belongs(conn: &mut Conn) -> Result<Option<Belongs>, Error> {
     Ok(row.map(|(region, mesh)| Belongs { region, mesh }))
 }
 
-/// All markers, by a locking read: after a lost answer it waits for the transaction that was in doubt.
+/// How far each origin is applied, by a locking read of all markers: after a lost answer it waits for the transaction that was in doubt.
+/// Lanes commit in order, so the furthest marker of an origin counts.
 pub async fn applied(conn: &mut Conn) -> Result<Vec<Applied>, Error> {
-    let rows: Vec<Row> =
-        conn.query("SELECT origin, sequence, record, hlc FROM concord.marker FOR UPDATE").await?;
-    rows.into_iter()
-        .map(|row| {
-            let (origin, sequence, record, hlc): (String, u64, u64, u64) = mysql_async::from_row_opt(row)
-                .map_err(|_| {
-                    Error::Other("concord.marker has not the columns that Concord gave it".into())
-                })?;
-            let origin = RegionName::new(&origin).map_err(|e| Error::Other(e.to_string().into()))?;
-            Ok(Applied { origin, sequence: Sequence(sequence), record: RecordNumber(record), hlc: Hlc(hlc) })
-        })
-        .collect()
+    markers(conn, " FOR UPDATE").await
+}
+
+/// The same without waiting for anyone: as of the last commit, or of the snapshot that `conn` has.
+pub async fn applied_as_seen(conn: &mut Conn) -> Result<Vec<Applied>, Error> {
+    markers(conn, "").await
+}
+
+async fn markers(conn: &mut Conn, locking: &str) -> Result<Vec<Applied>, Error> {
+    let text = format!("SELECT origin, sequence, record, hlc FROM concord.marker{locking}");
+    let rows: Vec<Row> = conn.query(text).await?;
+    let mut all: Vec<Applied> = Vec::new();
+    for row in rows {
+        let (origin, sequence, record, hlc): (String, u64, u64, u64) = mysql_async::from_row_opt(row)
+            .map_err(|_| Error::Other("concord.marker has not the columns that Concord gave it".into()))?;
+        let origin = RegionName::new(&origin).map_err(|e| Error::Other(e.to_string().into()))?;
+        let marker =
+            Applied { origin, sequence: Sequence(sequence), record: RecordNumber(record), hlc: Hlc(hlc) };
+        match all.iter_mut().find(|known| known.origin == origin) {
+            Some(known) if known.sequence < marker.sequence => *known = marker,
+            Some(_) => {}
+            None => all.push(marker),
+        }
+    }
+    Ok(all)
 }
 
 /// A table that this region does not apply for now.
@@ -214,8 +228,23 @@ pub async fn insert_marker(
     .await
 }
 
-/// Takes the right to apply: from now on a process with another token is fenced off.
-pub async fn take_ownership(conn: &mut Conn, owner: u64) -> Result<(), Error> {
+/// Takes the right to apply over so many lanes, each of which gets a marker: from now on a process with another token is fenced off.
+pub async fn take_ownership(conn: &mut Conn, owner: u64, lanes: u16) -> Result<(), Error> {
+    let numbers = format!(
+        "WITH RECURSIVE lanes (lane) AS (SELECT 0 UNION ALL SELECT lane + 1 FROM lanes WHERE lane + 1 < {lanes})"
+    );
+    let missing = format!(
+        "FROM lanes CROSS JOIN concord.marker AS first LEFT JOIN concord.marker AS own ON own.lane = lanes.lane AND own.origin = first.origin \
+         WHERE first.lane = 0 AND own.lane IS NULL"
+    );
+    let some: Option<u64> = conn.query_first(format!("{numbers} SELECT COUNT(*) {missing}")).await?;
+    if some != Some(0) {
+        conn.query_drop(format!(
+            "INSERT INTO concord.marker {numbers} \
+             SELECT lanes.lane, first.origin, first.sequence, first.record, first.hlc, 1, 0, {owner} {missing}"
+        ))
+        .await?;
+    }
     conn.exec_drop("UPDATE concord.marker SET changes = changes + 1, row_changes = 0, owner = ?", (owner,))
         .await
 }

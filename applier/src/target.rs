@@ -19,7 +19,7 @@ pub type KeyImage = Vec<u8>;
 #[allow(async_fn_in_trait)] // A lane has a thread of its own, so its futures need not be Send.
 pub trait Connector {
     /// What it connects to.
-    type Target: Target;
+    type Target: Target + 'static;
 
     /// A new connection, ready for row events.
     async fn connect(&self) -> Result<Self::Target, SqlFailure>;
@@ -29,10 +29,10 @@ pub trait Connector {
 /// [`Target::rollback`].
 #[allow(async_fn_in_trait)] // As above.
 pub trait Target {
-    /// Takes the right to apply, and reads the markers once no transaction of an earlier connection is in doubt.
-    async fn take_ownership(&mut self, owner: u64) -> Result<Vec<Applied>, SqlFailure>;
+    /// Takes the right to apply over so many lanes, and reads the markers once no transaction of an earlier connection is in doubt.
+    async fn take_ownership(&mut self, owner: u64, lanes: u16) -> Result<Vec<Applied>, SqlFailure>;
 
-    /// Reads the markers, by a locking read.
+    /// Reads how far each origin is applied, whichever lane did it, by a locking read of the markers.
     async fn markers(&mut self) -> Result<Vec<Applied>, SqlFailure>;
 
     /// Reads the tables that are not applied for now.

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use transaction::{RegionName, Sequence};
 
-use crate::lane::{Lane, Stop};
+use crate::scheduler::{Scheduler, Stop};
 use crate::suspension::Decide;
 use crate::target::Connector;
 
@@ -65,9 +65,14 @@ impl Wishes {
         self.0.lock().push_back((wish, sender));
         receiver
     }
+
+    /// Whether one is to be granted.
+    pub(crate) fn is_one_waiting(&self) -> bool {
+        !self.0.lock().is_empty()
+    }
 }
 
-impl<C: Connector> Lane<C> {
+impl<C: Connector> Scheduler<C> {
     /// Does what people wish, one wish a call. Returns whether there was one.
     pub(crate) async fn grant_wishes(&mut self) -> Result<bool, Stop> {
         let Some((wish, answer)) = self.setup.wishes.0.lock().pop_front() else { return Ok(false) };
@@ -94,7 +99,7 @@ impl<C: Connector> Lane<C> {
             Err(Stop::Halt(reason)) => {
                 // What was begun is undone; the origins go on.
                 tracing::error!("{wish:?}: {reason}");
-                self.session = None;
+                self.lane = None;
                 Err(reason)
             }
             Err(other) => {

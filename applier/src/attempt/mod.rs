@@ -23,8 +23,8 @@ use crate::contest::Contests;
 use crate::definitions::Definitions;
 use crate::effect::{Effect, Part, SourceTransaction};
 use crate::journal::Entry;
-use crate::lane::LaneSetup;
 use crate::relations::Relations;
+use crate::scheduler::Setup;
 use crate::session::{MarkerChange, SqlFailure};
 use crate::suspension::Decide;
 use crate::target::Target;
@@ -71,8 +71,8 @@ pub(crate) struct Lessons {
 /// The state of one try; dropped with it.
 pub(crate) struct Attempt<'a, T> {
     pub(crate) target: &'a mut T,
-    pub(crate) definitions: &'a mut Definitions,
-    pub(crate) setup: &'a LaneSetup,
+    pub(crate) definitions: &'a Definitions,
+    pub(crate) setup: &'a Setup,
     pub(crate) relations: Arc<Relations>,
     lessons: &'a mut Lessons,
     origin: RegionName,
@@ -101,8 +101,8 @@ pub(crate) struct Attempt<'a, T> {
 impl<'a, T: Target> Attempt<'a, T> {
     pub(crate) fn new(
         target: &'a mut T,
-        definitions: &'a mut Definitions,
-        setup: &'a LaneSetup,
+        definitions: &'a Definitions,
+        setup: &'a Setup,
         marker: MarkerChange,
         source: &SourceTransaction,
         decide: Option<Decide>,
@@ -206,14 +206,16 @@ impl<'a, T: Target> Attempt<'a, T> {
         }
     }
 
-    /// Begins the transaction with the locks on all contested rows, if there are any.
+    /// Locks all contested rows, if there are any; begins the transaction with that if nothing was sent before.
     pub(crate) async fn lock(&mut self) -> Result<(), SqlFailure> {
         if self.contests.is_empty() {
             return Ok(());
         }
-        self.begun = true;
-        // Also the gap of a row that is not there is to be locked.
-        self.target.begin(&self.marker, true, None).await?;
+        if !self.begun {
+            self.begun = true;
+            // Also the gap of a row that is not there is to be locked.
+            self.target.begin(&self.marker, true, None).await?;
+        }
         let rows: Vec<(&Arc<TableMap>, &[u8])> = self
             .contests
             .all

@@ -6,7 +6,9 @@ use conflict::Image;
 use transaction::binlog::{RowsKind, SessionState, TableMap, row_values};
 
 use super::{Attempt, TEXT_LEN};
+use crate::claims::{Claims, part_free};
 use crate::effect::{Part, rows_kind};
+use crate::lane::Place;
 use crate::net::{Nature, RowChange, as_it_came, net_changes};
 use crate::relations::Relations;
 use crate::session::SqlFailure;
@@ -16,9 +18,34 @@ use crate::text::NO_FOREIGN_KEY_CHECKS;
 impl<T: Target> Attempt<'_, T> {
     /// Sends what no one contests.
     pub(crate) async fn write(&mut self, part: &Part) -> Result<(), SqlFailure> {
+        let changes = self.changes(part);
+        self.send(&mut changes.iter()).await
+    }
+
+    /// Locks what is contested and sends the rest, in the batch's turn. Before that, sends what no earlier batch lays hold on.
+    pub(crate) async fn write_in_place(&mut self, part: &Part, place: &mut Place) -> Result<(), SqlFailure> {
+        // Whoever comes later may ask from here on.
+        let _ = place.own.set(Claims::of(part, &self.relations));
+        if place.is_turn() {
+            self.lock().await?;
+            return self.write(part).await;
+        }
+        let changes = self.changes(part);
+        let relations = self.relations.clone();
+        let (free, others) = part_free(&changes, &place.before(), &relations);
+        if !free.is_empty() {
+            self.send(&mut free.into_iter()).await?;
+        }
+        place.turn().await?;
+        self.lock().await?;
+        self.send(&mut others.into_iter()).await
+    }
+
+    /// What is sent of a part, in order: what no one contests.
+    fn changes<'p>(&self, part: &'p Part) -> Vec<RowChange<'p>> {
         let contests = &self.contests;
         let effects = part.effects.iter().filter(|effect| !contests.contains(effect.key));
-        let changes: Vec<RowChange<'_>> = if part.transactions.len() > 1 && !self.lessons.as_it_came {
+        if part.transactions.len() > 1 && !self.lessons.as_it_came {
             let nature = |table: &TableMap| Nature {
                 folds: (self.setup.folds)(&table.schema, &table.table),
                 computes: self.definitions.computes(table),
@@ -26,8 +53,14 @@ impl<T: Target> Attempt<'_, T> {
             net_changes(part, effects, nature, &self.relations)
         } else {
             effects.map(|effect| as_it_came(part, effect, true)).collect()
-        };
-        for change in &changes {
+        }
+    }
+
+    async fn send<'c, 'p: 'c>(
+        &mut self,
+        changes: &mut dyn Iterator<Item = &'c RowChange<'p>>,
+    ) -> Result<(), SqlFailure> {
+        for change in changes {
             self.push_change(change).await?;
             if self.text.len() >= TEXT_LEN {
                 self.flush().await?;
@@ -37,7 +70,7 @@ impl<T: Target> Attempt<'_, T> {
     }
 
     async fn push_change(&mut self, change: &RowChange<'_>) -> Result<(), SqlFailure> {
-        let &RowChange { table, mut flags, timestamp, session, before, after } = change;
+        let &RowChange { table, mut flags, timestamp, session, before, after, .. } = change;
         if let Some(before) = before
             && leaves(&self.relations, table, before, after)?
         {
@@ -105,7 +138,8 @@ impl<T: Target> Attempt<'_, T> {
         let first = statement.as_deref().filter(|_| session.is_none());
         if !self.begun {
             self.begun = true;
-            self.target.begin(&self.marker, false, first).await?;
+            // With contested rows, also the gaps of those that are not there are to be locked.
+            self.target.begin(&self.marker, !self.contests.is_empty(), first).await?;
         } else if let Some(statement) = first {
             self.target.send(statement).await?;
         }

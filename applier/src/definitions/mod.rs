@@ -9,6 +9,7 @@ mod weights;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 pub use read::{read, read_all};
 use transaction::binlog::{Column, TableMap, full_bitmap};
 pub use weights::{ask_weights, learn, read_weights, weight_question};
@@ -153,9 +154,12 @@ pub(crate) fn describe(column: &Column) -> String {
     format!("{:?}{sign} with collation id {}{members}", column.kind, column.collation)
 }
 
-/// The tables whose definitions were held against the target's.
+/// The tables whose definitions were held against the target's; one value for all lanes of a region, whichever of them asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Definitions(Arc<Mutex<Cache>>);
+
 #[derive(Debug, Default)]
-pub(crate) struct Definitions {
+struct Cache {
     version: u64,
     fits: HashMap<(String, String), Vec<Known>>,
     last: Option<Known>,
@@ -163,82 +167,118 @@ pub(crate) struct Definitions {
     layouts: HashMap<(String, String), Option<Arc<TableMap>>>,
 }
 
+impl Cache {
+    fn clear(&mut self) {
+        *self = Self { version: self.version, ..Self::default() };
+    }
+}
+
 impl Definitions {
     /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        *self = Self { version: self.version, ..Self::default() };
+    pub(crate) fn clear(&self) {
+        self.0.lock().clear();
+    }
+
+    /// Keeps what was read of the server, unless definitions may have changed since `version`.
+    fn keep(&self, version: u64, keep: impl FnOnce(&mut Cache)) {
+        let mut cache = self.0.lock();
+        if cache.version == version {
+            keep(&mut cache);
+        }
+    }
+
+    fn version(&self) -> u64 {
+        self.0.lock().version
     }
 
     /// What ties rows to each other; as of the last [`Definitions::refresh`].
     pub(crate) fn relations(&self) -> Arc<Relations> {
-        self.relations.clone().unwrap_or_default()
+        self.0.lock().relations.clone().unwrap_or_default()
     }
 
     /// The layout of a table here; `None` if it does not exist.
     pub(crate) async fn layout(
-        &mut self,
+        &self,
         target: &mut impl Target,
         shared: &Shared,
         schema: &str,
         table: &str,
     ) -> Result<Option<Arc<TableMap>>, SqlFailure> {
         let name = (schema.to_owned(), table.to_owned());
-        if let Some(known) = self.layouts.get(&name) {
+        if let Some(known) = self.0.lock().layouts.get(&name) {
             return Ok(known.clone());
         }
+        let version = self.version();
         let weights = shared.weights.read().clone();
         let definition = target.definition(&weights, schema, table).await?;
         let layout = definition.map(|definition| Arc::new(definition.layout(schema, table)));
-        self.layouts.insert(name, layout.clone());
+        self.keep(version, |cache| drop(cache.layouts.insert(name, layout.clone())));
         Ok(layout)
     }
 
     /// Forgets everything if a definition may have changed since, and reads what ties rows to each other.
-    pub(crate) async fn refresh(&mut self, target: &mut impl Target, version: u64) -> Result<(), SqlFailure> {
-        if version != self.version {
-            self.clear();
-            self.version = version;
+    pub(crate) async fn refresh(&self, target: &mut impl Target, version: u64) -> Result<(), SqlFailure> {
+        {
+            let mut cache = self.0.lock();
+            if version > cache.version {
+                cache.clear();
+                cache.version = version;
+            }
+            if cache.relations.is_some() {
+                return Ok(());
+            }
         }
-        if self.relations.is_none() {
-            self.relations = Some(Arc::new(target.relations().await?));
-        }
+        let relations = Arc::new(target.relations().await?);
+        self.keep(version, |cache| cache.relations = Some(relations));
         Ok(())
     }
 
     /// Whether the server computes something of each row of a table, as far as that is known: true if it is not.
     pub(crate) fn computes(&self, map: &TableMap) -> bool {
-        let known = self.fits.get(&(map.schema.clone(), map.table.clone()));
+        let cache = self.0.lock();
+        let known = cache.fits.get(&(map.schema.clone(), map.table.clone()));
         known.and_then(|known| known.first()).is_none_or(|(_, fitting)| fitting.computes)
     }
 
     /// How rows under `map` come into the target's table.
     pub(crate) async fn fit(
-        &mut self,
+        &self,
         target: &mut impl Target,
         shared: &Shared,
         map: &Arc<TableMap>,
     ) -> Result<Fitting, SqlFailure> {
+        let version = {
+            let mut cache = self.0.lock();
+            if let Some(fitting) = cache.known(map) {
+                return Ok(fitting);
+            }
+            cache.version
+        };
+        let weights = shared.weights.read().clone();
+        let definition = target.definition(&weights, &map.schema, &map.table).await?;
+        let fitting = fitting_of(definition, map)?;
+        self.keep(version, |cache| {
+            let known = cache.fits.entry((map.schema.clone(), map.table.clone())).or_default();
+            // Layouts of one table follow each other; no more than a few are in the logs at once.
+            known.truncate(LAYOUTS_KEPT - 1);
+            known.insert(0, (map.clone(), fitting.clone()));
+        });
+        Ok(fitting)
+    }
+}
+
+impl Cache {
+    fn known(&mut self, map: &Arc<TableMap>) -> Option<Fitting> {
         if let Some((_, fitting)) = self.last.as_ref().filter(|(last, _)| Arc::ptr_eq(last, map)) {
-            return Ok(fitting.clone());
+            return Some(fitting.clone());
         }
-        let known = self.fits.entry((map.schema.clone(), map.table.clone())).or_default();
+        let known = self.fits.get(&(map.schema.clone(), map.table.clone()))?;
         let same = |(known, _): &&Known| {
             (&known.body_after_id, &known.present) == (&map.body_after_id, &map.present)
         };
-        let fitting = match known.iter().find(same) {
-            Some((_, fitting)) => fitting.clone(),
-            None => {
-                let weights = shared.weights.read().clone();
-                let definition = target.definition(&weights, &map.schema, &map.table).await?;
-                let fitting = fitting_of(definition, map)?;
-                // Layouts of one table follow each other; no more than a few are in the logs at once.
-                known.truncate(LAYOUTS_KEPT - 1);
-                known.insert(0, (map.clone(), fitting.clone()));
-                fitting
-            }
-        };
+        let (_, fitting) = known.iter().find(same)?;
         self.last = Some((map.clone(), fitting.clone()));
-        Ok(fitting)
+        self.last.as_ref().map(|(_, fitting)| fitting.clone())
     }
 }
 

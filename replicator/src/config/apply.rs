@@ -7,6 +7,9 @@ use super::ByteSize;
 use super::error::Flaw;
 use super::pattern::WrittenPattern;
 
+/// More connections than this only wait for each other.
+const LANES_MAX: u16 = 32;
+
 /// `[region.apply]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +19,9 @@ pub(crate) struct Apply {
     pub(crate) batch_transactions_max: u32,
     /// How many bytes of row events may share one commit; 64 KiB to 16 MiB. Default 4 MiB. Larger costs memory.
     pub(crate) batch_bytes_max: ByteSize,
+    /// How many connections write at once; 1 to 32. Default 4. They commit in the order of the origin all the same. Under backlog, each holds
+    /// one batch in memory, and the locks of its rows.
+    pub(crate) lanes: u16,
     /// Whether the changes that transactions sharing a commit make to one row are written as one. Default true, which about
     /// doubles the drain. With false every change is in this region's own binlog, each row's in their order, for a reader of it that counts them.
     pub(crate) net_changes: bool,
@@ -58,6 +64,7 @@ impl Default for Apply {
         Self {
             batch_transactions_max: 256,
             batch_bytes_max: ByteSize(4 << 20),
+            lanes: 4,
             net_changes: true,
             table: TableRules::default(),
         }
@@ -87,6 +94,9 @@ impl Apply {
         let batch = self.batch_transactions_max;
         if !(1..=10_000).contains(&batch) {
             return refuse("batch_transactions_max", batch.to_string(), "1 to 10000".to_owned());
+        }
+        if !(1..=LANES_MAX).contains(&self.lanes) {
+            return refuse("lanes", self.lanes.to_string(), format!("1 to {LANES_MAX}"));
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::policies::TablePolicy;
 use applier::tables::Applied;
-use applier::{Connect, Lane, LaneSetup, MySql, OriginProgress, Shared};
+use applier::{Connect, MySql, OriginProgress, Scheduler, Setup, Shared};
 use extractor::replica::{ReplicaOptions, TlsMode as ReplicaTls};
 use link::{Link, Target};
 use log_store::{Identity, Store};
@@ -270,7 +270,7 @@ impl Region {
         let applied: Vec<_> = markers.iter().map(|marker| (marker.origin, marker.sequence)).collect();
         self.board.conflicts.settle(&applied)?;
         self.start_extraction(resume)?;
-        self.start_lane(until)?;
+        self.start_applier(until)?;
         for target in &self.targets {
             if markers.iter().all(|marker| marker.origin != target.region) {
                 let meeting = introduction::Meeting {
@@ -307,7 +307,7 @@ impl Region {
             }
             for thread in threads {
                 if thread.join().is_err() {
-                    tracing::error!("a lane ended by a panic; please report this");
+                    tracing::error!("the applier ended by a panic; please report this");
                 }
             }
         });
@@ -455,10 +455,10 @@ impl Region {
         }
     }
 
-    fn start_lane(&mut self, until: &Until) -> Result<(), RegionError> {
+    fn start_applier(&mut self, until: &Until) -> Result<(), RegionError> {
         let apply = &self.config.region.apply;
         let config = self.config.clone();
-        let setup = LaneSetup {
+        let setup = Setup {
             region: self.config.region.name,
             origins: self.board.peers.clone(),
             owner: self.owner,
@@ -489,6 +489,7 @@ impl Region {
                 transactions_max: apply.batch_transactions_max as usize,
                 bytes_max: apply.batch_bytes_max.0 as usize,
             },
+            lanes: apply.lanes,
             until: until.clone(),
             skew_us_max: self.config.mesh.clock_skew_max.as_micros(),
             wake: self.board.wake.clone(),
@@ -501,16 +502,16 @@ impl Region {
                 .map(|(name, sender)| (*name, sender.clone()))
                 .collect::<BTreeMap<_, _>>(),
         };
-        let lane = Lane::new(setup, MySql(self.connect.clone()));
-        let failed = RegionError::of("cannot start the lane's thread");
+        let scheduler = Scheduler::new(setup, MySql(self.connect.clone()));
+        let failed = RegionError::of("cannot start the applier's thread");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failed(&e))?;
         let board = self.board.clone();
         let thread = std::thread::Builder::new()
-            .name("lane".into())
+            .name("applier".into())
             .spawn(move || {
                 let _report = PanicReport(board);
-                if let Err(error) = runtime.block_on(lane.run()) {
+                if let Err(error) = runtime.block_on(scheduler.run()) {
                     tracing::error!("{error}");
                 }
             })
@@ -560,14 +561,14 @@ fn replica_options(config: &Config) -> Result<ReplicaOptions, String> {
     })
 }
 
-/// Tells status and alerts if the lane ends by a panic: nobody else would.
+/// Tells status and alerts if the applier ends by a panic: nobody else would.
 struct PanicReport(Arc<Board>);
 
 impl Drop for PanicReport {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for sender in self.0.origins.values() {
-                let reason = "the lane ended by a panic; please report it, and restart concord".to_owned();
+                let reason = "the applier ended by a panic; please report it, and restart concord".to_owned();
                 sender.send_modify(|progress| progress.state = applier::State::Halted { reason });
             }
         }

@@ -174,20 +174,11 @@ async fn freeze(conn: &mut Conn, parts: &Parts, peer: RegionName) -> Result<Vec<
     .await;
     lock.query_drop("UNLOCK TABLES").await.map_err(failed("releasing the lock"))?;
     let sequence = view?;
-    let markers: Vec<(String, u64, u64, u64)> = conn
-        .query("SELECT origin, sequence, record, hlc FROM concord.marker")
-        .await
-        .map_err(failed("the markers"))?;
+    let markers = applier::tables::applied_as_seen(conn).await.map_err(failed("the markers"))?;
     let mut applied = vec![own_reach(parts, sequence).await?];
-    for (origin, sequence, record, hlc) in markers {
-        let origin = RegionName::new(&origin).map_err(|e| e.to_string())?;
+    for applier::tables::Applied { origin, sequence, record, hlc } in markers {
         if origin != peer {
-            applied.push(Reached {
-                origin,
-                sequence: Sequence(sequence),
-                record: RecordNumber(record),
-                hlc: Hlc(hlc),
-            });
+            applied.push(Reached { origin, sequence, record, hlc });
         }
     }
     Ok(applied)

@@ -82,7 +82,7 @@ fn skip(mesh: &Mesh, place: usize) {
     }
     let origins: Vec<_> = process.progress.keys().copied().collect();
     let origin = *mesh.dice.pick(&origins);
-    let next = mesh.servers[place].markers()[&origin].sequence.next();
+    let next = mesh.servers[place].applied_to(origin).next();
     let wish = Wish::Skip { origin, named: Named::Sequence(next), suspend: mesh.dice.percent(30) };
     mesh.note(format!("{}: {wish:?}", mesh.names[place]));
     process.wish(wish);

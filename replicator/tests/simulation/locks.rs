@@ -16,7 +16,8 @@ pub(crate) enum Resource {
     Row(usize, Key),
     /// A value of a unique key: table, column, value.
     Value(usize, usize, Vec<u8>),
-    Marker(RegionName),
+    /// The marker of an origin that a lane changes.
+    Marker(RegionName, u16),
     /// All rows of `concord.suspension`.
     Suspensions,
 }

@@ -235,7 +235,7 @@ impl Mesh {
             }
             let last = own.tail().last_sequence;
             for (other, there) in self.servers.iter().enumerate().filter(|(other, _)| *other != place) {
-                let applied = there.markers()[&name].sequence;
+                let applied = there.applied_to(name);
                 if applied < last {
                     let state = self.processes.borrow()[other]
                         .as_ref()

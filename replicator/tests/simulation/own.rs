@@ -6,7 +6,7 @@ use transaction::binlog::{EventKind, RowsKind};
 use super::synthetic::{Col, Val, event, image, rows, table_map};
 
 /// Table map and change of a row of `concord.marker`, which says so many row changes.
-pub(crate) fn marker(origin: &str, sequence: u64, hlc: u64, row_changes: u64) -> Vec<u8> {
+pub(crate) fn marker(origin: &str, lane: u16, sequence: u64, hlc: u64, row_changes: u64) -> Vec<u8> {
     let columns = [
         ("lane", Col::Int),
         ("origin", Col::Text(65)),
@@ -18,7 +18,7 @@ pub(crate) fn marker(origin: &str, sequence: u64, hlc: u64, row_changes: u64) ->
     ];
     let row = |changes| {
         image(&[
-            Val::Int(0),
+            Val::Int(lane.into()),
             Val::Text(origin),
             Val::Big(sequence),
             Val::Big(sequence * 2),

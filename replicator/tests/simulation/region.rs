@@ -10,7 +10,7 @@ use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::journal::{Entry, Journal};
 use applier::target::{Connector, Target};
-use applier::{Lane, LaneSetup, OriginProgress, Shared, SqlFailure, State, Wish, Wishes};
+use applier::{OriginProgress, Scheduler, Setup, Shared, SqlFailure, State, Wish, Wishes};
 use log_store::{Identity, Options, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -195,7 +195,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         writes: Writes::default(),
     };
     let (schema, owner) = (mesh.schema.clone(), mesh.names[0]);
-    let setup = LaneSetup {
+    let setup = Setup {
         region,
         origins: peers.clone(),
         owner: mesh.dice.next() | 1,
@@ -216,6 +216,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
             Arc::new(move |_, _| folds)
         },
         limits: BatchLimits { transactions_max: mesh.shape.batch_max, bytes_max: 1 << 20 },
+        lanes: mesh.shape.lanes,
         until: BTreeMap::new(),
         skew_us_max: 5_000_000,
         wake: wake.clone(),
@@ -239,7 +240,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         tasks.push(spawn_local(async move { failed(&mesh, synced.await) }));
     }
     {
-        let (mesh, lane) = (mesh.clone(), Lane::new(setup, connection()));
+        let (mesh, lane) = (mesh.clone(), Scheduler::new(setup, connection()));
         tasks.push(spawn_local(async move {
             if let Err(error) = lane.run().await {
                 failed(&mesh, error.to_string());

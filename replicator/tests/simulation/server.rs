@@ -62,6 +62,9 @@ pub(crate) enum Checks {
     Along,
 }
 
+/// Which row of `concord.marker`: whose transactions, and which lane changes it.
+pub(crate) type Place = (RegionName, u16);
+
 /// A row of `concord.marker`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marker {
@@ -74,7 +77,7 @@ pub(crate) struct Marker {
 
 pub(crate) enum Undo {
     Row(usize, Key, Option<Row>),
-    Marker(RegionName, Option<Marker>),
+    Marker(Place, Option<Marker>),
     Suspensions(Suspensions),
 }
 
@@ -96,7 +99,7 @@ pub(crate) struct State {
     pub(crate) rows: Rows,
     /// Per table and column, who holds a value.
     pub(crate) values: BTreeMap<(usize, usize, Vec<u8>), Key>,
-    markers: BTreeMap<RegionName, Marker>,
+    markers: BTreeMap<Place, Marker>,
     suspensions: Suspensions,
     pub(crate) locks: Locks,
     pub(crate) open: BTreeMap<Txn, Open>,
@@ -161,7 +164,7 @@ impl Server {
     pub(crate) fn seed_marker(&self, origin: RegionName) {
         let (sequence, record, hlc) = (Sequence(0), RecordNumber(0), Hlc(0));
         let marker = Marker { sequence, record, hlc, owner: 0, row_changes: 0 };
-        self.state.borrow_mut().markers.insert(origin, marker);
+        self.state.borrow_mut().markers.insert((origin, 0), marker);
     }
 
     /// The epoch that a connection belongs to; `None` while the server is down.
@@ -213,17 +216,26 @@ impl Server {
         self.state.borrow().values.get(&(table, column, value.to_vec())).cloned()
     }
 
-    pub(crate) fn markers(&self) -> BTreeMap<RegionName, Marker> {
+    pub(crate) fn markers(&self) -> BTreeMap<Place, Marker> {
         self.state.borrow().markers.clone()
     }
 
-    /// The same without what open transactions have changed.
-    pub(crate) fn committed_markers(&self) -> BTreeMap<RegionName, Marker> {
+    /// How far an origin is applied, whichever lane did it.
+    pub(crate) fn applied_to(&self, origin: RegionName) -> Sequence {
+        let markers = self.markers();
+        let own = markers.iter().filter(|((of, _), _)| *of == origin);
+        own.map(|(_, marker)| marker.sequence).max().unwrap_or_default()
+    }
+
+    /// The markers without what open transactions have changed.
+    pub(crate) fn committed_markers(&self) -> BTreeMap<Place, Marker> {
         let state = self.state.borrow();
         let mut markers = state.markers.clone();
         for undo in state.open.values().flat_map(|open| open.undo.iter().rev()) {
-            if let Undo::Marker(origin, Some(old)) = undo {
-                markers.insert(*origin, *old);
+            match undo {
+                Undo::Marker(place, Some(old)) => drop(markers.insert(*place, *old)),
+                Undo::Marker(place, None) => drop(markers.remove(place)),
+                Undo::Row(..) | Undo::Suspensions(_) => {}
             }
         }
         markers
@@ -242,13 +254,13 @@ impl Server {
     }
 
     /// Changes a marker, which must be locked.
-    pub(crate) fn mark(&self, txn: Txn, origin: RegionName, marker: Marker) {
+    pub(crate) fn mark(&self, txn: Txn, place: Place, marker: Marker) {
         let mut state = self.state.borrow_mut();
-        let old = state.markers.insert(origin, marker);
+        let old = state.markers.insert(place, marker);
         let (sequence, hlc, rows) = (marker.sequence.0, marker.hlc.0, marker.row_changes);
         if let Some(open) = state.open.get_mut(&txn) {
-            open.undo.push(Undo::Marker(origin, old));
-            open.changes.push(own::marker(origin.as_str(), sequence, hlc, rows));
+            open.undo.push(Undo::Marker(place, old));
+            open.changes.push(own::marker(place.0.as_str(), place.1, sequence, hlc, rows));
         }
     }
 

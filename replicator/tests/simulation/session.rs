@@ -1,5 +1,6 @@
 //! A lane's connection to a simulated server. It can be lost at any time, also between COMMIT and its answer.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::locks::{Resource, Txn};
 use super::mistake::Mistake;
 use super::orphan::{Orphan, Orphans};
 use super::schema::{Key, Row, weigh};
-use super::server::{Checks, Marker, Refusal, Server};
+use super::server::{Checks, Marker, Place, Refusal, Server};
 use super::statements::{self, Change, Statement};
 use super::trace::trace;
 
@@ -176,9 +177,16 @@ fn only_key(table: &TableMap, row: &Row) -> Option<KeyImage> {
     row_image(table, &values)
 }
 
-fn applied((origin, marker): (RegionName, Marker)) -> Applied {
-    let Marker { sequence, record, hlc, .. } = marker;
-    Applied { origin, sequence, record, hlc }
+/// Per origin, the furthest marker.
+fn applied(markers: BTreeMap<Place, Marker>) -> Vec<Applied> {
+    let mut all: BTreeMap<RegionName, Applied> = BTreeMap::new();
+    for ((origin, _), Marker { sequence, record, hlc, .. }) in markers {
+        let known = all.entry(origin).or_insert(Applied { origin, sequence, record, hlc });
+        if known.sequence < sequence {
+            *known = Applied { origin, sequence, record, hlc };
+        }
+    }
+    all.into_values().collect()
 }
 
 fn halt(what: &str) -> SqlFailure {
@@ -186,20 +194,24 @@ fn halt(what: &str) -> SqlFailure {
 }
 
 impl Target for Session {
-    async fn take_ownership(&mut self, owner: u64) -> Result<Vec<Applied>, SqlFailure> {
+    async fn take_ownership(&mut self, owner: u64, lanes: u16) -> Result<Vec<Applied>, SqlFailure> {
         self.step().await?;
         let committed = self.server.committed_markers();
         if self.mistake == Some(Mistake::ReadPastMarker)
             && committed.values().all(|marker| marker.owner == owner)
         {
-            return Ok(committed.into_iter().map(applied).collect());
+            return Ok(applied(committed));
         }
         let txn = self.server.begin(false);
         self.txn = Some(txn);
-        for origin in self.server.markers().into_keys() {
-            self.lock(txn, Resource::Marker(origin)).await?;
-            let marker = self.server.markers()[&origin];
-            self.server.mark(txn, origin, Marker { owner, row_changes: 0, ..marker });
+        for (origin, lane) in self.server.markers().into_keys() {
+            self.lock(txn, Resource::Marker(origin, lane)).await?;
+            let marker = Marker { owner, row_changes: 0, ..self.server.markers()[&(origin, lane)] };
+            self.server.mark(txn, (origin, lane), marker);
+            let missing = (1..lanes).filter(|other| !self.server.markers().contains_key(&(origin, *other)));
+            for other in missing.collect::<Vec<_>>() {
+                self.server.mark(txn, (origin, other), marker);
+            }
         }
         self.server.commit(txn, None);
         self.txn = None;
@@ -210,10 +222,10 @@ impl Target for Session {
         self.step().await?;
         let txn = self.server.begin(false);
         self.txn = Some(txn);
-        for origin in self.server.markers().into_keys() {
-            self.lock(txn, Resource::Marker(origin)).await?;
+        for (origin, lane) in self.server.markers().into_keys() {
+            self.lock(txn, Resource::Marker(origin, lane)).await?;
         }
-        let markers = self.server.markers().into_iter().map(applied).collect();
+        let markers = applied(self.server.markers());
         self.server.rollback(txn);
         self.txn = None;
         Ok(markers)
@@ -261,14 +273,15 @@ impl Target for Session {
         let txn = self.server.begin(false);
         self.txn = Some(txn);
         self.gaps = gaps;
-        self.lock(txn, Resource::Marker(change.origin)).await?;
-        let marker = *self.server.markers().get(&change.origin).ok_or_else(|| halt("no marker"))?;
+        let place = (change.origin, change.lane);
+        self.lock(txn, Resource::Marker(change.origin, change.lane)).await?;
+        let marker = *self.server.markers().get(&place).ok_or_else(|| halt("no marker"))?;
         if marker.owner != change.owner {
             return Err(SqlFailure::Fenced);
         }
         let MarkerChange { origin, sequence, record, hlc, .. } = *change;
-        trace(|| format!("{} begins {origin}:{sequence}, gaps {gaps}", self.server.place));
-        self.server.mark(txn, origin, Marker { sequence, record, hlc, ..marker });
+        trace(|| format!("{} begins {origin}:{sequence} over lane {}, gaps {gaps}", self.server.place, change.lane));
+        self.server.mark(txn, place, Marker { sequence, record, hlc, ..marker });
         self.server.applies(txn, origin, sequence);
         match binlog {
             Some(text) => self.apply(text).await,
@@ -383,11 +396,12 @@ impl Target for Session {
     async fn commit(&mut self, change: &MarkerChange, row_changes: u64) -> Result<(), SqlFailure> {
         self.step().await?;
         let txn = self.open()?;
-        let marker = *self.server.markers().get(&change.origin).ok_or_else(|| halt("no marker"))?;
+        let place = (change.origin, change.lane);
+        let marker = *self.server.markers().get(&place).ok_or_else(|| halt("no marker"))?;
         if marker.owner != change.owner {
             return Err(SqlFailure::Fenced);
         }
-        self.server.mark(txn, change.origin, Marker { row_changes, ..marker });
+        self.server.mark(txn, place, Marker { row_changes, ..marker });
         self.committing = true;
         // The answer may be lost before the server has come to it, or after.
         self.step().await?;

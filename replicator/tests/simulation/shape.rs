@@ -26,6 +26,8 @@ pub(crate) struct Shape {
     pub(crate) chunk_len: usize,
     pub(crate) batch_max: usize,
     pub(crate) folds: bool,
+    /// Connections over which a region applies.
+    pub(crate) lanes: u16,
     pub(crate) latency_ms: u64,
     pub(crate) poll_ms: u64,
     pub(crate) lost_permille: u64,
@@ -66,6 +68,7 @@ impl Shape {
             chunk_len: *dice.pick(&[150, 400, 1 << 20, 1 << 20]),
             batch_max: *dice.pick(&[1, 4, 64]),
             folds: dice.percent(75),
+            lanes: *dice.pick(&[1, 2, 4]),
             latency_ms: *dice.pick(&[2, 20, 200]),
             poll_ms: *dice.pick(&[3, 20, 100]),
             lost_permille: *dice.pick(&[0, 5, 20]),

@@ -6,10 +6,11 @@ use conflict::{DdlWrite, TableClash};
 use transaction::ddl::ObjectKind;
 use transaction::{DdlStatement, RegionName};
 
-use super::{Lane, RETRY_FIRST, RETRY_MAX, Stop};
+use super::{RETRY_FIRST, RETRY_MAX, Scheduler, Stop};
 use crate::ddl::gtid;
 use crate::effect::SourceTransaction;
 use crate::feed::Large;
+use crate::lane::Lane;
 use crate::parts::Parts;
 use crate::progress::State;
 use crate::relations::TableName;
@@ -19,7 +20,7 @@ use crate::target::{Connector, Target};
 /// How long the extractor has to pass the last writer of a locked table.
 const PASS_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl<C: Connector> Lane<C> {
+impl<C: Connector> Scheduler<C> {
     /// Runs the statement of a transaction, unless the server has run it before. Its marker, and rows if it has any, are to
     /// follow.
     pub(crate) async fn run_ddl(
@@ -40,8 +41,8 @@ impl<C: Connector> Lane<C> {
                 Err(failure) => failure,
             };
             // Its locks, and its GTID, go with its connection.
-            if let Some(session) = &mut self.session {
-                session.end_ddl().await;
+            if let Some(Lane { target, .. }) = &mut self.lane {
+                target.end_ddl().await;
             }
             match failure {
                 DdlFailure::Clash(clash) => {
@@ -56,7 +57,7 @@ impl<C: Connector> Lane<C> {
                 DdlFailure::Sql(SqlFailure::Away(reason)) => return Err(Stop::Away(reason)),
                 DdlFailure::Sql(SqlFailure::Fenced) => return Err(Stop::Fenced),
                 DdlFailure::Sql(failure) => {
-                    self.session = None;
+                    self.lane = None;
                     return Err(Stop::Halt(format!(
                         "transaction {} of {origin} (GTID {}, record {}): DDL fails here: {failure}: {start:?}. Remove what is in its \
                          way, then resume; or pass over it with `concord skip`",
@@ -67,7 +68,6 @@ impl<C: Connector> Lane<C> {
         }
         tracing::info!("origin {origin}: {start}");
         self.setup.shared.definitions_changed();
-        self.definitions.clear();
         let write = DdlWrite::new(origin, source.sequence, statement);
         self.setup.shared.tables.lock().ran(write);
         Ok(())
@@ -80,8 +80,10 @@ impl<C: Connector> Lane<C> {
         large: &Large,
         parts: &Parts<'_>,
     ) -> Result<(), Stop> {
-        let Some(session) = &mut self.session else { return Err(Stop::Away("not connected".into())) };
-        let first = match parts.load(0, &self.setup, session).await {
+        let Some(Lane { target, .. }) = &mut self.lane else {
+            return Err(Stop::Away("not connected".into()));
+        };
+        let first = match parts.load(0, &self.setup, target).await {
             Ok(first) => first,
             Err(failure) => return Err(self.stop(failure)),
         };
@@ -98,7 +100,7 @@ impl<C: Connector> Lane<C> {
         statement: &DdlStatement,
     ) -> Result<(), DdlFailure> {
         self.clash(origin, source, statement)?;
-        let Some(target) = &mut self.session else {
+        let Some(Lane { target, .. }) = &mut self.lane else {
             return Err(SqlFailure::Away("not connected".into()).into());
         };
         let gtid = gtid(&self.setup.ddl_sources, origin, source.sequence, target.has_tags());
@@ -118,7 +120,7 @@ impl<C: Connector> Lane<C> {
             drop(reached);
             self.clash(origin, source, statement)?;
         }
-        let Some(target) = &mut self.session else {
+        let Some(Lane { target, .. }) = &mut self.lane else {
             return Err(SqlFailure::Away("not connected".into()).into());
         };
         target.run_ddl(&gtid, statement).await?;

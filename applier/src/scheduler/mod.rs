@@ -1,9 +1,15 @@
-//! A lane: one connection that applies what the feeds offer, and waits, retries and reports.
+//! The scheduler of a region: hands what the feeds offer to the lanes, keeps the order of commits, waits, retries and reports.
+//!
+//! **One order for all origins.** Batches commit in the order in which they were taken from the feeds ([`batches`]); lanes other than the
+//! first one's run ahead as far as the rows of earlier batches allow. What is not a plain batch, and what has failed, is done by
+//! the first lane while the others have nothing ([`turn`], [`apply`]).
 
 mod apply;
+mod batches;
 mod ddl;
 mod narrow;
 mod turn;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +23,7 @@ use crate::definitions::Definitions;
 use crate::effect::Carries;
 use crate::feed::{BatchLimits, Feed, Reach};
 use crate::journal::Journal;
+use crate::lane::Lane;
 use crate::logs::Logs;
 use crate::net::Folds;
 use crate::policies::Policies;
@@ -27,10 +34,13 @@ use crate::suspension::CatchUp;
 use crate::tables::{Applied, Suspension};
 use crate::target::{Connector, Target};
 use crate::wish::Wishes;
+use batches::Pace;
 use narrow::Narrow;
 
-/// What a lane needs.
-pub struct LaneSetup {
+pub(crate) use apply::note_tables;
+
+/// What the lanes need.
+pub struct Setup {
     /// This region.
     pub region: RegionName,
     /// The other regions, whose logs it applies.
@@ -57,6 +67,8 @@ pub struct LaneSetup {
     pub folds: Folds,
     /// Bounds of a batch.
     pub limits: BatchLimits,
+    /// How many connections apply at once; at least 1.
+    pub lanes: u16,
     /// Per origin, the last transaction that is applied; without an entry, there is none.
     pub until: BTreeMap<RegionName, Sequence>,
     /// How far ahead of this region's clock a stamp may be, microseconds.
@@ -65,7 +77,7 @@ pub struct LaneSetup {
     pub wake: Arc<Notify>,
     /// The wall clock, microseconds since 1970.
     pub now_us: fn() -> u64,
-    /// Becomes true when the lane is to stop.
+    /// Becomes true when the lanes are to stop.
     pub shutdown: watch::Receiver<bool>,
     /// Where suspended tables are shown.
     pub suspensions: watch::Sender<Vec<Suspension>>,
@@ -79,11 +91,14 @@ pub struct LaneSetup {
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// Applies the logs of all other origins to one MySQL, over one connection.
-pub struct Lane<C: Connector> {
-    pub(crate) setup: LaneSetup,
+/// Applies the logs of all other origins to one MySQL.
+pub struct Scheduler<C: Connector> {
+    pub(crate) setup: Arc<Setup>,
     connector: C,
-    pub(crate) session: Option<C::Target>,
+    /// The first lane; `None` while not connected.
+    pub(crate) lane: Option<Lane<C::Target>>,
+    /// The other ones.
+    others: Vec<Lane<C::Target>>,
     feeds: BTreeMap<RegionName, Feed>,
     applied: Context,
     pub(crate) definitions: Definitions,
@@ -97,6 +112,9 @@ pub struct Lane<C: Connector> {
     pub(crate) skipping: bool,
     /// Where batches of an origin failed.
     narrow: BTreeMap<RegionName, Narrow>,
+    /// Whose batch is taken next, by place among the origins.
+    next_origin: usize,
+    pace: Pace,
 }
 
 /// Why an origin stops.
@@ -115,19 +133,22 @@ pub(crate) enum Stop {
     Fewer,
 }
 
-impl<C: Connector> Lane<C> {
-    /// A lane that has not connected yet.
-    pub fn new(setup: LaneSetup, connector: C) -> Self {
+impl<C: Connector> Scheduler<C> {
+    /// A scheduler that has not connected yet.
+    pub fn new(setup: Setup, connector: C) -> Self {
         let carries = setup.carries.clone();
         Self {
-            setup,
+            setup: Arc::new(setup),
             connector,
             suspended: Arc::default(),
             carries,
             catching_up: None,
             skipping: false,
             narrow: BTreeMap::new(),
-            session: None,
+            next_origin: 0,
+            pace: Pace::default(),
+            lane: None,
+            others: Vec::new(),
             feeds: BTreeMap::new(),
             applied: Context::new(),
             definitions: Definitions::default(),
@@ -138,7 +159,7 @@ impl<C: Connector> Lane<C> {
     pub async fn run(mut self) -> Result<(), SqlFailure> {
         let mut delay = RETRY_FIRST;
         while !*self.setup.shutdown.borrow() {
-            if self.session.is_none() {
+            if self.lane.is_none() {
                 match self.open().await {
                     Ok(()) => delay = RETRY_FIRST,
                     Err(SqlFailure::Fenced) => return self.fenced(),
@@ -160,44 +181,29 @@ impl<C: Connector> Lane<C> {
                 Err(Stop::Fenced) => return self.fenced(),
                 Err(Stop::Away(reason) | Stop::Halt(reason)) => {
                     tracing::warn!("applier: {reason}");
-                    self.session = None;
+                    self.lane = None;
                     false
                 }
                 Err(Stop::Again | Stop::Fewer) => {
-                    self.session = None;
+                    self.lane = None;
                     true
                 }
                 Err(Stop::Shutdown) => true,
             };
-            if self.session.is_none() {
+            if self.lane.is_none() {
                 self.pause(RETRY_FIRST).await;
                 continue;
             }
+            let batches = self.batches().await;
+            worked |= self.settle(batches).await?;
             for origin in self.setup.origins.clone() {
-                match self.advance(origin).await {
-                    Ok(progressed) => worked |= progressed,
-                    Err(Stop::Away(reason)) => {
-                        tracing::warn!("applier: {reason}");
-                        self.report_all(&State::Waiting { reason });
-                        self.session = None;
-                        break;
-                    }
-                    Err(Stop::Halt(reason)) => {
-                        tracing::error!("origin {origin} is halted: {reason}");
-                        self.report(origin, State::Halted { reason });
-                        self.update(origin, |progress| progress.retry = false);
-                        self.rollback().await;
-                    }
-                    Err(Stop::Fenced) => return self.fenced(),
-                    Err(Stop::Shutdown) => break,
-                    Err(Stop::Again | Stop::Fewer) => {
-                        self.session = None;
-                        worked = true;
-                        break;
-                    }
+                if self.lane.is_none() || *self.setup.shutdown.borrow() {
+                    break;
                 }
+                let advanced = self.advance(origin).await.map_err(|stop| (origin, stop));
+                worked |= self.settle(advanced).await?;
             }
-            if self.session.is_none() {
+            if self.lane.is_none() {
                 self.pause(delay).await;
                 delay = (delay * 2).min(RETRY_MAX);
             } else if !worked {
@@ -211,6 +217,34 @@ impl<C: Connector> Lane<C> {
             }
         }
         Ok(())
+    }
+
+    /// Does what an origin's stop asks for. Returns whether there was something to apply; the error: another process has taken over.
+    async fn settle(&mut self, result: Result<bool, (RegionName, Stop)>) -> Result<bool, SqlFailure> {
+        let (origin, stop) = match result {
+            Ok(worked) => return Ok(worked),
+            Err(stopped) => stopped,
+        };
+        match stop {
+            Stop::Away(reason) => {
+                tracing::warn!("applier: {reason}");
+                self.report_all(&State::Waiting { reason });
+                self.lane = None;
+            }
+            Stop::Halt(reason) => {
+                tracing::error!("origin {origin} is halted: {reason}");
+                self.report(origin, State::Halted { reason });
+                self.update(origin, |progress| progress.retry = false);
+                self.rollback().await;
+            }
+            Stop::Fenced => self.fenced()?,
+            Stop::Shutdown => {}
+            Stop::Again | Stop::Fewer => {
+                self.lane = None;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn fenced(&self) -> Result<(), SqlFailure> {
@@ -227,23 +261,36 @@ impl<C: Connector> Lane<C> {
     }
 
     async fn rollback(&mut self) {
-        if let Some(session) = &mut self.session
-            && session.rollback().await.is_err()
+        if let Some(Lane { target, .. }) = &mut self.lane
+            && target.rollback().await.is_err()
         {
-            self.session = None;
+            self.lane = None;
         }
     }
 
-    /// A connection of ours alone, and the markers as they are once no transaction of an earlier one is in doubt.
-    async fn connect(&self) -> Result<(C::Target, Vec<Applied>), SqlFailure> {
+    /// The first lane, anew, and the markers as they are once no transaction of an earlier connection is in doubt.
+    async fn connect(&self) -> Result<(Lane<C::Target>, Vec<Applied>), SqlFailure> {
         let mut target = self.connector.connect().await?;
-        let markers = target.take_ownership(self.setup.owner).await?;
-        Ok((target, markers))
+        let markers = target.take_ownership(self.setup.owner, self.setup.lanes).await?;
+        Ok((Lane { number: 0, target }, markers))
+    }
+
+    /// Makes sure that every lane has a connection.
+    async fn complete_lanes(&mut self) -> Result<(), SqlFailure> {
+        for number in 1..self.setup.lanes {
+            if !self.others.iter().any(|lane| lane.number == number) {
+                let target = self.connector.connect().await?;
+                self.others.push(Lane { number, target });
+            }
+        }
+        Ok(())
     }
 
     /// Connects, takes ownership, and sets every feed to where the markers are.
     async fn open(&mut self) -> Result<(), SqlFailure> {
-        let (session, markers) = self.connect().await?;
+        self.others.clear();
+        let (lane, markers) = self.connect().await?;
+        self.complete_lanes().await?;
         for origin in &self.setup.origins {
             let Some(marker) = markers.iter().find(|marker| marker.origin == *origin) else { continue };
             let feed = self.feeds.get(origin);
@@ -262,11 +309,11 @@ impl<C: Connector> Lane<C> {
         }
         self.definitions.clear();
         self.catching_up = None;
-        self.session = Some(session);
+        self.lane = Some(lane);
         // Without knowing them, nothing may be applied.
         let read = self.read_suspensions().await;
         if read.is_err() {
-            self.session = None;
+            self.lane = None;
         }
         read
     }
@@ -279,8 +326,8 @@ impl<C: Connector> Lane<C> {
     }
 
     pub(crate) async fn learn(&mut self, needs: Vec<transaction::key::Need>) -> Result<(), SqlFailure> {
-        let Some(session) = &mut self.session else { return Ok(()) };
-        session.weigh(&self.setup.shared, needs).await
+        let Some(Lane { target, .. }) = &mut self.lane else { return Ok(()) };
+        target.weigh(&self.setup.shared, needs).await
     }
 
     pub(crate) fn stop(&self, failure: SqlFailure) -> Stop {

@@ -1,30 +1,27 @@
 //! An origin's turn: what it offers next, and how far that gets it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use transaction::{Context, RegionName, Sequence};
 
-use super::{Lane, Stop};
+use super::{Scheduler, Stop};
 use crate::attempt::Tally;
 use crate::ddl::DdlPolicies;
 use crate::effect::{Carries, Rules};
 use crate::feed::{Batch, BatchLimits, FeedError, Gate, Large, Next, Reach};
+use crate::lane::Lane;
 use crate::parts::Parts;
 use crate::progress::State;
 use crate::session::SqlFailure;
 use crate::shared::Shared;
 use crate::target::{Connector, Target};
 
-/// After what time the rows of a batch have most likely been sent. Before that, whoever decodes the next one keeps the server waiting.
-const SENT_AFTER: Duration = Duration::from_millis(1);
-
 /// What a feed is asked with. Its own, so that it can be asked while a batch is applied: what is applied only grows meanwhile.
-struct Asking {
+pub(super) struct Asking {
     region: RegionName,
-    limits: BatchLimits,
-    applied: Context,
+    pub(super) limits: BatchLimits,
+    pub(super) applied: Context,
     now_us: fn() -> u64,
     skew_us_max: u64,
     until: Sequence,
@@ -34,7 +31,7 @@ struct Asking {
 }
 
 impl Asking {
-    fn ask<A>(&self, question: impl FnOnce(BatchLimits, &Gate<'_>, &Rules<'_>) -> A) -> A {
+    pub(super) fn ask<A>(&self, question: impl FnOnce(BatchLimits, &Gate<'_>, &Rules<'_>) -> A) -> A {
         let gate = Gate {
             region: self.region,
             applied: &self.applied,
@@ -48,20 +45,10 @@ impl Asking {
     }
 }
 
-impl<C: Connector> Lane<C> {
-    /// Applies the next batch of one origin. Returns whether there was something.
+impl<C: Connector> Scheduler<C> {
+    /// Takes what is next of one origin, whatever it is, and applies it over the first lane. Returns whether there was something.
     pub(super) async fn advance(&mut self, origin: RegionName) -> Result<bool, Stop> {
-        let (paused, halted) = match self.setup.progress.get(&origin).map(watch::Sender::borrow) {
-            Some(progress) => {
-                (progress.paused, matches!(progress.state, State::Halted { .. }) && !progress.retry)
-            }
-            None => (false, false),
-        };
-        if halted {
-            return Ok(false);
-        }
-        if paused {
-            self.report(origin, State::Paused);
+        if self.is_held(origin) {
             return Ok(false);
         }
         if !self.feeds.contains_key(&origin) {
@@ -77,7 +64,7 @@ impl<C: Connector> Lane<C> {
         }
         let next = self.next(origin).await?;
         let applied = match &next {
-            Next::Batch(batch) => self.apply_and_look_ahead(origin, batch).await,
+            Next::Batch(batch) => self.apply_batch(origin, batch).await,
             Next::Large(large) => self.apply_large(origin, large).await,
             _ => Ok(()),
         };
@@ -111,11 +98,25 @@ impl<C: Connector> Lane<C> {
         }
     }
 
+    /// Whether nothing of an origin is to be applied, because it is halted or a person paused it.
+    pub(super) fn is_held(&self, origin: RegionName) -> bool {
+        let Some(progress) = self.setup.progress.get(&origin).map(watch::Sender::borrow) else {
+            return false;
+        };
+        let halted = matches!(progress.state, State::Halted { .. }) && !progress.retry;
+        let paused = progress.paused;
+        drop(progress);
+        if paused && !halted {
+            self.report(origin, State::Paused);
+        }
+        halted || paused
+    }
+
     async fn marker_appeared(&mut self, origin: RegionName) -> Result<bool, SqlFailure> {
-        let Some(session) = &mut self.session else { return Ok(false) };
-        let markers = session.markers().await?;
+        let Some(Lane { target, .. }) = &mut self.lane else { return Ok(false) };
+        let markers = target.markers().await?;
         if markers.iter().any(|marker| marker.origin == origin) {
-            self.session = None;
+            self.lane = None;
             self.open().await?;
             return Ok(true);
         }
@@ -123,9 +124,11 @@ impl<C: Connector> Lane<C> {
     }
 
     /// The origin's feed begins where its marker is.
-    async fn begin_at_marker(&mut self, origin: RegionName) -> Result<(), SqlFailure> {
-        let Some(session) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
-        let markers = session.markers().await?;
+    pub(super) async fn begin_at_marker(&mut self, origin: RegionName) -> Result<(), SqlFailure> {
+        let Some(Lane { target, .. }) = &mut self.lane else {
+            return Err(SqlFailure::Away("not connected".into()));
+        };
+        let markers = target.markers().await?;
         if let Some(marker) = markers.iter().find(|marker| marker.origin == origin) {
             self.feeds.insert(origin, self.feed_from(marker, Context::new())?);
         }
@@ -155,7 +158,7 @@ impl<C: Connector> Lane<C> {
     }
 
     /// What a feed that has reached a transaction is asked with.
-    fn asking(&mut self, origin: RegionName, reached: Sequence) -> Asking {
+    pub(super) fn asking(&mut self, origin: RegionName, reached: Sequence) -> Asking {
         let mut limits = self.setup.limits;
         let narrow = self.narrow.get_mut(&origin);
         if let Some(most) = narrow.and_then(|narrow| narrow.transactions_max(reached)) {
@@ -172,24 +175,6 @@ impl<C: Connector> Lane<C> {
             ddl: self.setup.ddl.clone(),
             shared: self.setup.shared.clone(),
         }
-    }
-
-    /// While the server is at the batch, the next one is decoded: a tenth of the time under backlog.
-    async fn apply_and_look_ahead(&mut self, origin: RegionName, batch: &Batch) -> Result<(), Stop> {
-        let Some(mut feed) = self.feeds.remove(&origin) else { return Err(Stop::Again) };
-        let asking = self.asking(origin, feed.read_to().sequence);
-        let ahead = async {
-            tokio::time::sleep(SENT_AFTER).await;
-            asking.ask(|limits, gate, rules| feed.look_ahead(limits, gate, rules));
-            std::future::pending().await
-        };
-        let applied = tokio::select! {
-            biased;
-            applied = self.apply_batch(origin, batch) => applied,
-            never = ahead => never,
-        };
-        self.feeds.insert(origin, feed);
-        applied
     }
 
     async fn apply_batch(&mut self, origin: RegionName, batch: &Batch) -> Result<(), Stop> {

@@ -5,18 +5,16 @@ use std::sync::Arc;
 
 use transaction::{Context, KeyHash, RegionName, Sequence};
 
-use super::{Lane, RETRY_FIRST, RETRY_MAX, Stop};
-use crate::attempt::{Attempt, Lessons, Tally};
+use super::{RETRY_FIRST, RETRY_MAX, Scheduler, Stop};
+use crate::attempt::{Lessons, Tally};
 use crate::effect::{Part, SourceTransaction};
 use crate::feed::Reach;
+use crate::lane::{Job, Lane};
 use crate::parts::Parts;
 use crate::progress::State;
-use crate::session::{MarkerChange, SqlFailure};
+use crate::session::SqlFailure;
 use crate::shared::Shared;
-use crate::target::{Connector, Target};
-
-/// Only what is measured against this is built with it.
-const BLIND: bool = cfg!(feature = "blind");
+use crate::target::Connector;
 
 /// How often a target transaction starts over for rows that turn out to be contested, before all of them are locked first,
 /// and before something must be wrong.
@@ -34,7 +32,12 @@ struct Remembered {
 
 /// Takes note of which tables are written to. A table that another region's DDL dropped or converted, while neither had seen
 /// the other, cannot be; unless a person has `settled` that.
-fn note_tables(shared: &Shared, origin: RegionName, part: &Part, settled: bool) -> Result<(), SqlFailure> {
+pub(crate) fn note_tables(
+    shared: &Shared,
+    origin: RegionName,
+    part: &Part,
+    settled: bool,
+) -> Result<(), SqlFailure> {
     let mut tables = shared.tables.lock();
     let mut last = None;
     for effect in &part.effects {
@@ -61,7 +64,7 @@ fn note_tables(shared: &Shared, origin: RegionName, part: &Part, settled: bool) 
     Ok(())
 }
 
-impl<C: Connector> Lane<C> {
+impl<C: Connector> Scheduler<C> {
     /// Tries until the target transaction is committed.
     pub(crate) async fn apply(
         &mut self,
@@ -69,16 +72,30 @@ impl<C: Connector> Lane<C> {
         parts: &Parts<'_>,
         reach: &Reach,
     ) -> Result<Tally, Stop> {
-        let mut lessons = Lessons::default();
+        self.apply_after(None, Lessons::default(), origin, parts, reach).await
+    }
+
+    /// The same after a first try that failed, with what it has taught.
+    pub(super) async fn apply_after(
+        &mut self,
+        mut failed: Option<SqlFailure>,
+        mut lessons: Lessons,
+        origin: RegionName,
+        parts: &Parts<'_>,
+        reach: &Reach,
+    ) -> Result<Tally, Stop> {
         let mut starts = 0;
         let mut delay = RETRY_FIRST;
         loop {
             if *self.setup.shutdown.borrow() {
                 return Err(Stop::Shutdown);
             }
-            let failure = match self.attempt(origin, parts, reach, &mut lessons).await {
-                Ok(tally) => return Ok(tally),
-                Err(failure) => failure,
+            let failure = match failed.take() {
+                Some(failure) => failure,
+                None => match self.attempt(origin, parts, reach, &mut lessons).await {
+                    Ok(tally) => return Ok(tally),
+                    Err(failure) => failure,
+                },
             };
             match failure {
                 SqlFailure::Away(reason) => {
@@ -162,7 +179,7 @@ impl<C: Connector> Lane<C> {
                     if parts.sources().len() > 1 && self.catching_up.is_none() {
                         return Err(self.fewer(origin, parts, reach));
                     }
-                    self.session = None;
+                    self.lane = None;
                     let named = format!(
                         "transactions up to {} of {origin} (record {}): {reason}",
                         reach.sequence, reach.record
@@ -185,10 +202,10 @@ impl<C: Connector> Lane<C> {
     async fn remember(&mut self, origin: RegionName, parts: &Parts<'_>) -> Result<(), SqlFailure> {
         let mut written: BTreeMap<Sequence, Remembered> = BTreeMap::new();
         for place in 0..parts.count() {
-            let Some(session) = &mut self.session else {
+            let Some(Lane { target, .. }) = &mut self.lane else {
                 return Err(SqlFailure::Away("not connected".into()));
             };
-            let part = parts.load(place, &self.setup, session).await?;
+            let part = parts.load(place, &self.setup, target).await?;
             for effect in &part.effects {
                 let source = &part.transactions[effect.transaction];
                 let remembered = written
@@ -222,13 +239,13 @@ impl<C: Connector> Lane<C> {
     async fn reconnect_and_find(&mut self, origin: RegionName, reach: &Reach) -> Result<bool, Stop> {
         let mut delay = RETRY_FIRST;
         loop {
-            self.session = None;
+            self.lane = None;
             if *self.setup.shutdown.borrow() {
                 return Err(Stop::Shutdown);
             }
             match self.connect().await {
-                Ok((session, markers)) => {
-                    self.session = Some(session);
+                Ok((lane, markers)) => {
+                    self.lane = Some(lane);
                     self.definitions.clear();
                     let Some(catch_up) = self.catching_up.clone() else {
                         return Ok(markers
@@ -250,7 +267,7 @@ impl<C: Connector> Lane<C> {
         }
     }
 
-    /// One try: look, lock what is contested, write the rest, look again, decide, commit.
+    /// One try over the first lane.
     async fn attempt(
         &mut self,
         origin: RegionName,
@@ -258,79 +275,16 @@ impl<C: Connector> Lane<C> {
         reach: &Reach,
         lessons: &mut Lessons,
     ) -> Result<Tally, SqlFailure> {
-        let setup = &self.setup;
-        let shared = setup.shared.clone();
-        let Some(session) = &mut self.session else { return Err(SqlFailure::Away("not connected".into())) };
-        let version = shared.definitions_version();
-        self.definitions.refresh(session, version).await?;
-        lessons.all |= self.skipping;
-        if lessons.all {
-            parts.fit_in_memory()?;
-        }
-        session.use_tag(origin).await?;
-        let marker = match &self.catching_up {
-            Some(catch_up) => catch_up.marker(origin, setup.owner)?,
-            None => MarkerChange {
-                origin,
-                sequence: reach.sequence,
-                record: reach.record,
-                hlc: reach.hlc,
-                owner: setup.owner,
-            },
+        let Some(lane) = &mut self.lane else { return Err(SqlFailure::Away("not connected".into())) };
+        let job = Job {
+            setup: &self.setup,
+            definitions: &self.definitions,
+            origin,
+            parts,
+            reach,
+            catching_up: self.catching_up.as_ref(),
+            skipping: self.skipping,
         };
-        let decide = self.catching_up.as_ref().and_then(|catch_up| catch_up.decide);
-        let earlier = lessons.journaled.clone();
-        let Some(first) = parts.sources().first() else { return Ok(Tally::default()) };
-        let mut attempt = Attempt::new(session, &mut self.definitions, setup, marker, first, decide, lessons);
-        attempt.skips = self.skipping;
-        let contested = attempt.contested();
-        let settled = self.catching_up.is_some() || self.skipping;
-        for place in 0..parts.count() {
-            let part = parts.load(place, setup, attempt.target).await?;
-            note_tables(&shared, origin, &part, settled)?;
-            for effect in &part.effects {
-                attempt.definitions.fit(attempt.target, &shared, &effect.table).await?;
-            }
-            if !BLIND {
-                attempt.look(&part)?;
-            }
-        }
-        if parts.count() > 1 && attempt.contested() != contested {
-            // Of a row that is met contested in a late part, the writes in earlier parts are to be known too.
-            return Err(SqlFailure::Contested("of a large transaction, some rows".into()));
-        }
-        attempt.lock().await?;
-        for place in 0..parts.count() {
-            let part = parts.load(place, setup, attempt.target).await?;
-            attempt.write(&part).await?;
-        }
-        attempt.look_for_children().await?;
-
-        let clients_wrote = !BLIND && attempt.pass().await?;
-        if shared.definitions_version() != version {
-            return Err(SqlFailure::Locked("a definition changed meanwhile".into()));
-        }
-        if clients_wrote {
-            attempt.look_again()?;
-        }
-        attempt.settle(parts.sources()).await?;
-        attempt.look_for_children().await?;
-        let also = self.catching_up.as_ref().map(|catch_up| catch_up.statement(origin, reach.sequence));
-        let written = attempt.commit(also).await?;
-        let tally = attempt.tally;
-        let mut overlay = attempt.overlay;
-        let mut index = shared.index.lock();
-        let committed = match self.catching_up {
-            // Rows of other tables are in the index already.
-            Some(_) => overlay.commit_also(&mut index),
-            None => overlay.commit(&mut index),
-        };
-        drop(index);
-        committed.map_err(|e| SqlFailure::Halt(e.to_string()))?;
-        let gone: Vec<String> = earlier.into_iter().filter(|id| !written.contains(id)).collect();
-        if !gone.is_empty() {
-            self.setup.journal.withdraw(&gone).map_err(SqlFailure::Halt)?;
-        }
-        Ok(tally)
+        lane.attempt(&job, None, lessons).await
     }
 }
