@@ -20,7 +20,9 @@ const WORKERS: [u64; 3] = [16, 4, 1];
 const CLOSE: f64 = 1.3;
 
 /// Whether Concord folds the changes of a row, a key of the target's configuration.
-const NET_CHANGES: &str = "region.apply.net_changes";
+/// Keys of `[region.apply]`.
+const NET_CHANGES: &str = "net_changes";
+const LANES: &str = "lanes";
 
 /// How often the target's marker is looked at. Fine beside the seconds that a drain takes.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -97,11 +99,11 @@ pub async fn run(
         ratios.push(native.seconds / drained.seconds);
         cpu_ratios.push(drained.cpu_us() / native.cpu_us());
         report.note(&format!("{name}: best worker count of the native replica"), count.to_string());
+        let (single, _) = concord_with(scene, LANES, 1.into(), backlog, &wanted).await?;
+        tell(progress, &format!("{who}: Concord, one lane"), &single);
+        sheet.add("Concord, one lane", &cells(&single));
         if backlog.workload.kind == Kind::WriteOnly {
-            scene.mesh.region(TARGET)?.concord.configure(NET_CHANGES, false)?;
-            let raw = concord(scene, backlog, &wanted).await;
-            scene.mesh.region(TARGET)?.concord.configure(NET_CHANGES, true)?;
-            let (raw, _) = raw?;
+            let (raw, _) = concord_with(scene, NET_CHANGES, false.into(), backlog, &wanted).await?;
             tell(progress, &format!("{who}: Concord, every change"), &raw);
             sheet.add("Concord, every change", &cells(&raw));
             raw_ratios.push(native.seconds / raw.seconds);
@@ -267,6 +269,22 @@ async fn native(
         cpu_seconds_replicator: 0.0,
         transactions: backlog.transactions,
     }))
+}
+
+/// [`concord`] with another value of a key of `[region.apply]`.
+async fn concord_with(
+    scene: &mut Scene,
+    key: &str,
+    value: toml::Value,
+    backlog: &Backlog,
+    wanted: &[String],
+) -> Result<(Drained, u64)> {
+    let path = format!("region.apply.{key}");
+    let usual = scene.mesh.region(TARGET)?.concord.read_config()?["region"]["apply"][key].clone();
+    scene.mesh.region(TARGET)?.concord.configure(&path, value)?;
+    let drained = concord(scene, backlog, wanted).await;
+    scene.mesh.region(TARGET)?.concord.configure(&path, usual)?;
+    drained
 }
 
 /// Lets the target's Concord apply what its log has received; also its highest resident memory, in KiB.

@@ -93,7 +93,7 @@ impl<C: Connector> Scheduler<C> {
         window: &mut Window<C::Target>,
         taken: &mut usize,
     ) -> Result<First, SqlFailure> {
-        self.complete_lanes().await?;
+        self.complete_lanes(|number| window.has_lane(number)).await?;
         window.give_lanes(self.lane.take().into_iter().chain(self.others.drain(..)));
         let began = Instant::now();
         let mut alone = self.pace.quiet > 0;

@@ -275,10 +275,10 @@ impl<C: Connector> Scheduler<C> {
         Ok((Lane { number: 0, target }, markers))
     }
 
-    /// Makes sure that every lane has a connection.
-    async fn complete_lanes(&mut self) -> Result<(), SqlFailure> {
+    /// Connects the lanes that are missing beside the first; those that are `at_work` are not.
+    async fn complete_lanes(&mut self, at_work: impl Fn(u16) -> bool) -> Result<(), SqlFailure> {
         for number in 1..self.setup.lanes {
-            if !self.others.iter().any(|lane| lane.number == number) {
+            if !at_work(number) && !self.others.iter().any(|lane| lane.number == number) {
                 let target = self.connector.connect().await?;
                 self.others.push(Lane { number, target });
             }
@@ -290,7 +290,7 @@ impl<C: Connector> Scheduler<C> {
     async fn open(&mut self) -> Result<(), SqlFailure> {
         self.others.clear();
         let (lane, markers) = self.connect().await?;
-        self.complete_lanes().await?;
+        self.complete_lanes(|_| false).await?;
         for origin in &self.setup.origins {
             let Some(marker) = markers.iter().find(|marker| marker.origin == *origin) else { continue };
             let feed = self.feeds.get(origin);

@@ -41,6 +41,7 @@ enum Run<T> {
     Running {
         future: Pin<Box<dyn Future<Output = Ended<T>>>>,
         turn: watch::Sender<Turn>,
+        lane: u16,
     },
     Ended(Ended<T>),
 }
@@ -120,6 +121,7 @@ impl<T: Target + 'static> Window<T> {
             let now = if at == 0 { Turn::Come } else { Turn::Ahead };
             if matches!(entry.run, Run::Waiting) {
                 let Some(lane) = self.idle.pop() else { return at > 0 };
+                let number = lane.number;
                 let (turn, receiver) = watch::channel(now);
                 let place = (self.lanes > 1).then(|| Place {
                     before: before.clone(),
@@ -128,7 +130,7 @@ impl<T: Target + 'static> Window<T> {
                 });
                 let (setup, definitions) = (setup.clone(), definitions.clone());
                 let run = run(lane, entry.origin, entry.batch.clone(), place, setup, definitions);
-                entry.run = Run::Running { future: Box::pin(run), turn };
+                entry.run = Run::Running { future: Box::pin(run), turn, lane: number };
             }
             if let Run::Running { turn, .. } = &entry.run {
                 turn.send_if_modified(|turn| std::mem::replace(turn, now) != now);
@@ -205,6 +207,16 @@ impl<T: Target + 'static> Window<T> {
         self.entries.pop_front();
     }
 
+    /// Whether a lane is here, at work or not.
+    pub(super) fn has_lane(&self, number: u16) -> bool {
+        let at_work = self.entries.iter().any(|entry| match &entry.run {
+            Run::Waiting => false,
+            Run::Running { lane, .. } => *lane == number,
+            Run::Ended(ended) => ended.lane.as_ref().is_some_and(|lane| lane.number == number),
+        });
+        at_work || self.idle.iter().any(|lane| lane.number == number)
+    }
+
     /// The lanes that have no batch.
     pub(super) fn take_lanes(&mut self) -> Vec<Lane<T>> {
         std::mem::take(&mut self.idle)
@@ -212,7 +224,10 @@ impl<T: Target + 'static> Window<T> {
 
     /// They come, or come back.
     pub(super) fn give_lanes(&mut self, lanes: impl Iterator<Item = Lane<T>>) {
-        self.idle.extend(lanes);
+        for lane in lanes {
+            debug_assert!(!self.has_lane(lane.number), "lane {} is here twice", lane.number);
+            self.idle.push(lane);
+        }
     }
 }
 

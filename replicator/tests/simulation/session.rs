@@ -280,7 +280,9 @@ impl Target for Session {
             return Err(SqlFailure::Fenced);
         }
         let MarkerChange { origin, sequence, record, hlc, .. } = *change;
-        trace(|| format!("{} begins {origin}:{sequence} over lane {}, gaps {gaps}", self.server.place, change.lane));
+        trace(|| {
+            format!("{} begins {origin}:{sequence} over lane {}, gaps {gaps}", self.server.place, change.lane)
+        });
         self.server.mark(txn, place, Marker { sequence, record, hlc, ..marker });
         self.server.applies(txn, origin, sequence);
         match binlog {
