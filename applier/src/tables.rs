@@ -195,7 +195,7 @@ pub async fn suspensions(conn: &mut Conn) -> Result<Vec<Suspension>, Error> {
     Ok(all)
 }
 
-/// Sets the marker of an origin that has none yet: it is applied here up to `applied`. `ddl_source`: under which UUID its
+/// Sets the markers of an origin that has none yet, for so many lanes: it is applied here up to `applied`. `ddl_source`: under which UUID its
 /// DDL runs. A server that has executed later DDL of it, in a life before its tables were made anew, is refused: it would
 /// pass over those statements when they come.
 pub async fn insert_marker(
@@ -203,6 +203,7 @@ pub async fn insert_marker(
     applied: Applied,
     owner: u64,
     ddl_source: Uuid,
+    lanes: u16,
 ) -> Result<(), Error> {
     let executed: Option<String> = conn.query_first("SELECT @@GLOBAL.gtid_executed").await?;
     let executed: GtidSet =
@@ -222,17 +223,22 @@ pub async fn insert_marker(
         ));
     }
     conn.exec_drop(
-        "INSERT INTO concord.marker VALUES (0, ?, ?, ?, ?, 1, 0, ?)",
+        format!("INSERT INTO concord.marker {} SELECT lane, ?, ?, ?, ?, 1, 0, ? FROM lanes", numbers(lanes)),
         (applied.origin.as_str(), applied.sequence.0, applied.record.0, applied.hlc.0, owner),
     )
     .await
 }
 
+/// A table `lanes` with the numbers of so many.
+fn numbers(lanes: u16) -> String {
+    format!(
+        "WITH RECURSIVE lanes (lane) AS (SELECT 0 UNION ALL SELECT lane + 1 FROM lanes WHERE lane + 1 < {lanes})"
+    )
+}
+
 /// Takes the right to apply over so many lanes, each of which gets a marker: from now on a process with another token is fenced off.
 pub async fn take_ownership(conn: &mut Conn, owner: u64, lanes: u16) -> Result<(), Error> {
-    let numbers = format!(
-        "WITH RECURSIVE lanes (lane) AS (SELECT 0 UNION ALL SELECT lane + 1 FROM lanes WHERE lane + 1 < {lanes})"
-    );
+    let numbers = numbers(lanes);
     let missing = format!(
         "FROM lanes CROSS JOIN concord.marker AS first LEFT JOIN concord.marker AS own ON own.lane = lanes.lane AND own.origin = first.origin \
          WHERE first.lane = 0 AND own.lane IS NULL"

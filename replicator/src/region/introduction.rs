@@ -34,6 +34,7 @@ pub(crate) struct Meeting {
     /// Under which UUID the peer's DDL runs here.
     pub(crate) ddl_source: Uuid,
     pub(crate) owner: u64,
+    pub(crate) lanes: u16,
     pub(crate) board: Arc<Board>,
 }
 
@@ -87,7 +88,7 @@ pub(crate) async fn meet(meeting: Meeting, mut shutdown: watch::Receiver<bool>) 
 }
 
 async fn try_once(meeting: &Meeting) -> Result<Verdict, String> {
-    let Meeting { link, target, connect, carries, ddl_source, owner, board } = meeting;
+    let Meeting { link, target, connect, carries, ddl_source, owner, lanes, board } = meeting;
     let mut answer = link.ask(target, ASK_INTRODUCTION, Vec::new()).await.map_err(|e| e.to_string())?;
     let bytes = match answer.next().await {
         Some(part) => part.map_err(|e| e.to_string())?,
@@ -108,7 +109,7 @@ async fn try_once(meeting: &Meeting) -> Result<Verdict, String> {
     let there = Introduction { digest, ..there };
     let verdict = judge(target.region, &there, &here, before == log.tail().last_sequence);
     if let Verdict::Meet(applied) = &verdict {
-        applier::tables::insert_marker(&mut conn, *applied, *owner, *ddl_source)
+        applier::tables::insert_marker(&mut conn, *applied, *owner, *ddl_source, *lanes)
             .await
             .map_err(|e| format!("its marker: {e}"))?;
     }

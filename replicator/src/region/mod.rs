@@ -280,6 +280,7 @@ impl Region {
                     carries: self.scope.carries.clone(),
                     ddl_source: self.config.mesh.ddl_source(target.region),
                     owner: self.owner,
+                    lanes: self.config.region.apply.lanes,
                     board: self.board.clone(),
                 };
                 self.tasks.spawn(introduction::meet(meeting, self.shutdown.clone()));

@@ -77,11 +77,12 @@ pub(crate) async fn seed(region: &Region, conn: &mut Conn, from: &Target) -> Res
     }
     wait_for_logs(region, &head.applied).await?;
     begin_life(region, conn, &life, &head.applied).await?;
+    let lanes = region.config.region.apply.lanes;
     for reached in &head.applied {
         let Reached { origin, sequence, record, hlc } = *reached;
         let applied = applier::tables::Applied { origin, sequence, record, hlc };
         let source = region.config.mesh.ddl_source(origin);
-        applier::tables::insert_marker(conn, applied, 0, source).await.map_err(failed)?;
+        applier::tables::insert_marker(conn, applied, 0, source, lanes).await.map_err(failed)?;
     }
     tracing::debug!("region {name} is seeded");
     Ok(done)
