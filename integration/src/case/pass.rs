@@ -84,7 +84,13 @@ impl Pass {
         let mesh = MeshPlan::of(&REGIONS)
             .server_option("--secure-file-priv=")
             .server_option("--log-bin-trust-function-creators=ON")
-            .edit(|_, config| set(config, "mesh.ddl", "replicate"))
+            .edit(|name, config| {
+                set(config, "mesh.ddl", "replicate");
+                // In one region batches are small, so that many are on their way at once.
+                if name == REGIONS[1] {
+                    set(config, "region.apply.batch_transactions_max", 2);
+                }
+            })
             .build()
             .await?;
         let mut pass = Self {

@@ -61,6 +61,14 @@ pub async fn run(plan: &HotPlan) -> Result<Report> {
     let mut mesh = MeshPlan::of(&plan.regions)
         .schema(&schema::script())
         .edit(move |_, config| set(config, "mesh.policy", policies.clone()));
+    // In one region batches are small, so that many are on their way at once.
+    if let Some(name) = plan.regions.get(1).map(|name| (*name).to_owned()) {
+        mesh = mesh.edit(move |region, config| {
+            if region == name {
+                set(config, "region.apply.batch_transactions_max", 2);
+            }
+        });
+    }
     if let Some(dir) = &plan.dir {
         mesh = mesh.dir(dir);
     }
