@@ -239,10 +239,8 @@ fn numbers(lanes: u16) -> String {
 /// Takes the right to apply over so many lanes, each of which gets a marker: from now on a process with another token is fenced off.
 pub async fn take_ownership(conn: &mut Conn, owner: u64, lanes: u16) -> Result<(), Error> {
     let numbers = numbers(lanes);
-    let missing = format!(
-        "FROM lanes CROSS JOIN concord.marker AS first LEFT JOIN concord.marker AS own ON own.lane = lanes.lane AND own.origin = first.origin \
-         WHERE first.lane = 0 AND own.lane IS NULL"
-    );
+    let missing = "FROM lanes CROSS JOIN concord.marker AS first LEFT JOIN concord.marker AS own ON own.lane = lanes.lane AND own.origin = first.origin \
+         WHERE first.lane = 0 AND own.lane IS NULL";
     let some: Option<u64> = conn.query_first(format!("{numbers} SELECT COUNT(*) {missing}")).await?;
     if some != Some(0) {
         conn.query_drop(format!(

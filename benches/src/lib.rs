@@ -17,6 +17,7 @@
 //! **Where to start.** [`drain`] is what it is about; [`scene`] sets the servers up and puts them back; [`report`] knows the targets.
 
 pub mod append;
+pub mod ceiling;
 pub mod conflict;
 pub mod cpu;
 pub mod drain;

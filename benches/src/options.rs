@@ -47,6 +47,8 @@ pub struct Options {
 pub enum Group {
     /// A backlog is applied: native replica with 1, 4 and 16 workers, and Concord
     Drain,
+    /// The drain beside a blind replay of the same net changes
+    Ceiling,
     /// What finding conflicts costs
     Conflict,
     /// From commit at the origin to visible at the target, under half of the source's maximum

@@ -42,7 +42,7 @@ struct Key {
     meaning: &'static str,
 }
 
-const KEYS: [Key; 27] = [
+const KEYS: [Key; 28] = [
     Key {
         name: "drain.ratio_vs_native",
         target: Target::AtLeast(6.0),
@@ -52,6 +52,11 @@ const KEYS: [Key; 27] = [
         name: "drain.raw_ratio_vs_native",
         target: Target::AtLeast(3.5),
         meaning: "the same with net changes off: every row change is replayed",
+    },
+    Key {
+        name: "drain.ratio_vs_ceiling",
+        target: Target::AtLeast(0.7),
+        meaning: "rate of Concord's drain ÷ that of a blind replay of the same net changes over the best number of connections, in no order, without looking",
     },
     Key {
         name: "drain.insert_ratio_vs_native",

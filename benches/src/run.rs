@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use crate::report::Report;
 use crate::sbtest::{self, Workload};
 use crate::scene::{Backlog, SERVER_OPTIONS, Scene};
-use crate::{append, conflict, cpu, drain, extract, folder, lag, skew, walk};
+use crate::{append, ceiling, conflict, cpu, drain, extract, folder, lag, skew, walk};
 use integration::{Error, Result};
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub async fn run(options: &Options) -> Result<()> {
         append::run(&scratch, options, &progress, &mut report)?;
         write(&mut report, &out, &progress)?;
     }
-    let of_backlog = [Group::Drain, Group::Conflict, Group::Extract, Group::Walk]
+    let of_backlog = [Group::Drain, Group::Ceiling, Group::Conflict, Group::Extract, Group::Walk]
         .iter()
         .any(|group| options.wants(*group));
     if of_backlog || [Group::Lag, Group::Insert, Group::Skew].iter().any(|group| options.wants(*group)) {
@@ -38,6 +38,10 @@ pub async fn run(options: &Options) -> Result<()> {
             let backlog = load(&mut scene, Workload::WRITE_ONLY, options, &progress, &mut report).await?;
             if options.wants(Group::Drain) {
                 drain::run(&mut scene, &backlog, options, &progress, &mut report).await?;
+                write(&mut report, &out, &progress)?;
+            }
+            if options.wants(Group::Ceiling) {
+                ceiling::run(&mut scene, &backlog, options, &progress, &mut report).await?;
                 write(&mut report, &out, &progress)?;
             }
             if options.wants(Group::Conflict) {

@@ -310,6 +310,11 @@ impl Scene {
         Ok(())
     }
 
+    /// The data directory of a region's Concord.
+    pub fn log_dir(&self, region: &str) -> PathBuf {
+        self.region_dir(region).join("concord")
+    }
+
     fn region_dir(&self, region: &str) -> PathBuf {
         self.mesh.dir().join(region)
     }

@@ -66,7 +66,7 @@ impl<C: Connector> Scheduler<C> {
                     window.let_go(1).await;
                     self.put_lanes(&mut window);
                     let parts = Parts::One(&batch.part);
-                    self.apply_after(Some(failure), lessons, origin, &parts, &batch.reach).await
+                    self.apply_after(Some(failure), *lessons, origin, &parts, &batch.reach).await
                 }
                 Err(failure) => Err(self.stop(failure)),
             };

@@ -43,7 +43,7 @@ enum Run<T> {
         turn: watch::Sender<Turn>,
         lane: u16,
     },
-    Ended(Ended<T>),
+    Ended(Box<Ended<T>>),
 }
 
 impl<T> Entry<T> {
@@ -58,7 +58,7 @@ struct Ended<T> {
     lane: Option<Lane<T>>,
     /// Whether its turn had come.
     in_turn: bool,
-    lessons: Lessons,
+    lessons: Box<Lessons>,
     result: Result<Tally, SqlFailure>,
 }
 
@@ -66,7 +66,7 @@ struct Ended<T> {
 pub(super) enum First {
     Committed(Tally),
     /// In its turn, with what the try has taught.
-    Failed(SqlFailure, Lessons),
+    Failed(SqlFailure, Box<Lessons>),
     /// Before its turn, which says nothing: it is to start anew.
     Early,
 }
@@ -178,7 +178,7 @@ impl<T: Target + 'static> Window<T> {
             if let Run::Running { future, .. } = &mut entry.run
                 && let Poll::Ready(ended) = future.as_mut().poll(wakers)
             {
-                entry.run = Run::Ended(ended);
+                entry.run = Run::Ended(Box::new(ended));
             }
         }
     }
@@ -188,10 +188,11 @@ impl<T: Target + 'static> Window<T> {
         let first = self.entries.front_mut()?;
         match std::mem::replace(&mut first.run, Run::Waiting) {
             Run::Ended(ended) => {
-                self.idle.extend(ended.lane);
-                Some(match ended.result {
+                let Ended { lane, in_turn, lessons, result } = *ended;
+                self.idle.extend(lane);
+                Some(match result {
                     Ok(tally) => First::Committed(tally),
-                    Err(failure) if ended.in_turn => First::Failed(failure, ended.lessons),
+                    Err(failure) if in_turn => First::Failed(failure, lessons),
                     Err(_) => First::Early,
                 })
             }
@@ -240,7 +241,7 @@ async fn run<T: Target>(
     setup: Arc<Setup>,
     definitions: Definitions,
 ) -> Ended<T> {
-    let mut lessons = Lessons::default();
+    let mut lessons = Box::<Lessons>::default();
     let parts = Parts::One(&batch.part);
     let job = Job {
         setup: &setup,
