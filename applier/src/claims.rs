@@ -100,3 +100,101 @@ fn claim_values(map: &TableMap, image: &[u8], relations: &Relations, claims: &mu
         claim(own, &kept_by, &mut key.parent_columns.iter().map(String::as_str));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use transaction::binlog::{Column, ColumnType, full_bitmap, row_image};
+
+    use super::*;
+    use crate::relations::{Action, ForeignKey, UniqueKey};
+
+    fn column(name: &str) -> Column {
+        let (name, kind, members) = (name.to_owned(), ColumnType::Int(4), Vec::new());
+        Column { name, kind, nullable: true, unsigned: false, collation: 0, members }
+    }
+
+    fn table(name: &str) -> Arc<TableMap> {
+        let columns = vec![column("id"), column("v")];
+        Arc::new(TableMap::of("s", name, columns, vec![(0, 0)], full_bitmap(2)))
+    }
+
+    fn row(table: &TableMap, id: i32, v: i32) -> Vec<u8> {
+        row_image(table, &[Some(&id.to_le_bytes()), Some(&v.to_le_bytes())]).unwrap()
+    }
+
+    fn insert<'p>(table: &'p Arc<TableMap>, id: i32, image: &'p [u8]) -> RowChange<'p> {
+        let key = KeyHash::of(format!("{} {id}", table.table).as_bytes());
+        RowChange { key, table, flags: 0, timestamp: 0, session: None, before: None, after: Some(image) }
+    }
+
+    /// What an earlier batch with this insert lays hold on.
+    fn claims(change: &RowChange<'_>, relations: &Relations) -> Claims {
+        let mut all = vec![change.key];
+        claim_values(change.table, change.after.unwrap(), relations, &mut all);
+        Claims(all.into_iter().collect())
+    }
+
+    fn name(table: &str) -> (String, String) {
+        ("s".to_owned(), table.to_owned())
+    }
+
+    /// `v` is unique in `one`; `child` refers by `v` to the `id` of `one`.
+    fn relations() -> Relations {
+        let mut relations = Relations::default();
+        let columns = vec![("v".to_owned(), 0)];
+        relations.add_unique(&name("one"), UniqueKey { name: "v".to_owned(), columns, functional: false });
+        relations.add_foreign(ForeignKey {
+            name: "up".to_owned(),
+            child: name("child"),
+            child_columns: vec!["v".to_owned()],
+            parent: name("one"),
+            parent_columns: vec!["id".to_owned()],
+            on_delete: Action::Restrict,
+            on_update: Action::Restrict,
+        });
+        relations
+    }
+
+    #[test]
+    fn a_change_waits_for_an_earlier_batch_with_its_row_its_value_or_its_parent() {
+        let (relations, one, child) = (relations(), table("one"), table("child"));
+        let earlier_row = row(&one, 1, 100);
+        let earlier = claims(&insert(&one, 1, &earlier_row), &relations);
+        for (table, id, v, waits) in [
+            (&one, 1, 7, true),
+            (&one, 2, 100, true),
+            (&one, 2, 7, false),
+            (&child, 5, 1, true),
+            (&child, 5, 2, false),
+            (&child, 1, 100, false),
+        ] {
+            let image = row(table, id, v);
+            let changes = [insert(table, id, &image)];
+            let (free, held) = part_free(&changes, &[Some(&earlier)], &relations);
+            assert_eq!(
+                (free.len(), held.len()),
+                if waits { (0, 1) } else { (1, 0) },
+                "{} {id} {v}",
+                table.table
+            );
+        }
+    }
+
+    #[test]
+    fn what_waits_holds_back_what_comes_after_it_and_an_unknown_batch_holds_back_all() {
+        let (relations, one) = (relations(), table("one"));
+        let images = [row(&one, 1, 5), row(&one, 2, 5), row(&one, 2, 6), row(&one, 3, 7)];
+        let changes: Vec<RowChange<'_>> =
+            images.iter().zip([1, 2, 2, 3]).map(|(image, id)| insert(&one, id, image)).collect();
+        let earlier = claims(&changes[0], &Relations::default());
+        let ids = |some: Vec<&RowChange<'_>>| some.iter().map(|change| change.key).collect::<Vec<_>>();
+        let all = ids(changes.iter().collect());
+        let (free, held) = part_free(&changes, &[Some(&earlier)], &relations);
+        assert_eq!((ids(free), ids(held)), (all[3..].to_vec(), all[..3].to_vec()));
+        let (free, held) = part_free(&changes, &[None], &relations);
+        assert_eq!((free.len(), held.len()), (0, 4));
+    }
+}

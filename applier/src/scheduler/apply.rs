@@ -103,8 +103,12 @@ impl<C: Connector> Scheduler<C> {
                     tracing::warn!("applier: {reason}");
                     self.report_all(&State::Waiting { reason });
                     if self.reconnect_and_find(origin, reach).await? {
-                        self.remember(origin, parts).await.map_err(|failure| self.stop(failure))?;
-                        return Ok(Tally::default());
+                        match self.remember(origin, parts).await {
+                            Ok(()) => return Ok(Tally::default()),
+                            // Nobody else would put its writes into the index.
+                            Err(failure @ SqlFailure::Away(_)) => failed = Some(failure),
+                            Err(failure) => return Err(self.stop(failure)),
+                        }
                     }
                     continue;
                 }
@@ -252,7 +256,12 @@ impl<C: Connector> Scheduler<C> {
                             .iter()
                             .any(|m| m.origin == origin && m.sequence >= reach.sequence));
                     };
-                    self.read_suspensions().await.map_err(|failure| self.stop(failure))?;
+                    match self.read_suspensions().await {
+                        Ok(()) => {}
+                        // Whether it has committed is still to be found out.
+                        Err(SqlFailure::Away(_)) => continue,
+                        Err(failure) => return Err(self.stop(failure)),
+                    }
                     let first = catch_up.tables.first();
                     let table = first.and_then(|(schema, table)| self.suspended.get(schema, table));
                     return Ok(table.is_some_and(|table| table.applied.covers(origin, reach.sequence)));

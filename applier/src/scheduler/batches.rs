@@ -83,7 +83,7 @@ impl<C: Connector> Scheduler<C> {
         self.put_lanes(&mut window);
         match stopped {
             None => Ok(true),
-            Some((origin, stop)) => self.give_up(window.origins(), origin, stop).await,
+            Some((origin, stop)) => self.give_up(&window.origins(), origin, stop).await,
         }
     }
 
@@ -165,18 +165,23 @@ impl<C: Connector> Scheduler<C> {
         }
     }
 
-    /// What was handed out and is not applied comes again, unless the marker says that it is after all.
+    /// What was handed out and is not applied comes again, unless the marker says that it is after all. So does what was read ahead: it
+    /// may rely on what was to be applied before it.
     async fn give_up(
         &mut self,
-        origins: Vec<RegionName>,
+        handed_out: &[RegionName],
         failed: RegionName,
         stop: Stop,
     ) -> Result<bool, (RegionName, Stop)> {
-        for origin in &origins {
-            self.feeds.remove(origin);
-        }
-        self.feeds.remove(&failed);
-        for origin in origins {
+        let mut again = Vec::new();
+        self.feeds.retain(|origin, feed| {
+            let keeps = *origin != failed && !handed_out.contains(origin) && !feed.is_ahead();
+            if !keeps {
+                again.push(*origin);
+            }
+            keeps
+        });
+        for origin in again {
             if self.lane.is_some()
                 && (origin != failed || matches!(stop, Stop::Fewer))
                 && let Err(failure) = self.begin_at_marker(origin).await

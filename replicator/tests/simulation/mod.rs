@@ -43,6 +43,9 @@ use mistake::Mistake;
 /// How many seeds a plain `cargo test` plays.
 const SEEDS: u64 = 40;
 
+/// Seeds that have found a fault which the first ones had not.
+const TELLING: [u64; 2] = [1_795_468_871_739, 1_795_468_872_031];
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
@@ -64,6 +67,8 @@ fn regions_converge_whatever_goes_wrong() {
     // Who soaks wants other seeds each time.
     let fresh = || soak.map_or(1, |_| UNIX_EPOCH.elapsed().unwrap().as_millis() as u64);
     let first = number("CONCORD_SEED").unwrap_or_else(fresh);
+    // Who names a seed wants that one.
+    let telling = if first == 1 { TELLING.as_slice() } else { &[] };
     let (began, next, sum) = (Instant::now(), AtomicU64::new(0), Mutex::new(Sum::default()));
     let play = || {
         loop {
@@ -71,7 +76,7 @@ fn regions_converge_whatever_goes_wrong() {
             if soak.map_or(place >= SEEDS, |soak| place > 0 && began.elapsed() > soak) {
                 return;
             }
-            let seed = first + place;
+            let seed = telling.get(place as usize).copied().unwrap_or(first + place);
             let outcome =
                 run(seed, None).unwrap_or_else(|reason| panic!("CONCORD_SEED={seed} fails: {reason}"));
             let mut sum = sum.lock().unwrap();
