@@ -99,9 +99,9 @@ pub async fn run(
         ratios.push(native.seconds / drained.seconds);
         cpu_ratios.push(drained.cpu_us() / native.cpu_us());
         report.note(&format!("{name}: best worker count of the native replica"), count.to_string());
-        let (single, _) = concord_with(scene, LANES, 1.into(), backlog, &wanted).await?;
-        tell(progress, &format!("{who}: Concord, one lane"), &single);
-        sheet.add("Concord, one lane", &cells(&single));
+        let (several, _) = concord_with(scene, LANES, 4.into(), backlog, &wanted).await?;
+        tell(progress, &format!("{who}: Concord, four lanes"), &several);
+        sheet.add("Concord, four lanes", &cells(&several));
         if backlog.workload.kind == Kind::WriteOnly {
             let (raw, _) = concord_with(scene, NET_CHANGES, false.into(), backlog, &wanted).await?;
             tell(progress, &format!("{who}: Concord, every change"), &raw);

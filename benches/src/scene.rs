@@ -104,7 +104,11 @@ impl Scene {
         let mut plan = MeshPlan::of(&[SOURCE, TARGET])
             .dir(&home.join("mesh"))
             .schema(&sbtest::seed_script(options.rows, options.wants(Group::Skew)))
-            .edit(|_, config| set(config, "mesh.include", vec!["sbtest.*".to_owned()]));
+            .edit(|_, config| {
+                set(config, "mesh.include", vec!["sbtest.*".to_owned()]);
+                // What a user has who sets nothing.
+                set(config, "region.apply.lanes", 1);
+            });
         for option in SERVER_OPTIONS {
             plan = plan.server_option(option);
         }

@@ -288,6 +288,12 @@ impl Index {
     /// Of a history that only runs hold, it is not known when a write joined last: it was before the last move to a run.
     pub(crate) fn revision(&self, key: KeyHash) -> Result<u32, Error> {
         match self.slot(key) {
+            // A batch may have brought its runs while newer and older writes are in memory.
+            Some(slot)
+                if self.spill.adopted.wrapping_sub(slot.revision) as i32 > 0 && self.is_spilled(key)? =>
+            {
+                Ok(self.spill.adopted)
+            }
             Some(slot) => Ok(slot.revision),
             None if self.is_spilled(key)? => Ok(self.spill.revision),
             None => Ok(0),

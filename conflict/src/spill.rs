@@ -111,6 +111,8 @@ pub(crate) struct Spill {
     pub(crate) known: Vec<Known>,
     /// The number that the index gave to its last move: the revision of keys that only runs hold.
     pub(crate) revision: u32,
+    /// The index's revision when a batch last brought runs; 0 for never.
+    pub(crate) adopted: u32,
     /// Bytes that the index may need before it moves anything again.
     pub(crate) next_at: usize,
     /// Number of the next part.
@@ -132,6 +134,7 @@ impl Spill {
             rewrite: None,
             known,
             revision: 0,
+            adopted: 0,
             next_at: usize::MAX,
             next_part: 0,
             failed: None,

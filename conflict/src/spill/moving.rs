@@ -239,6 +239,7 @@ impl Index {
             self.spill.parts.push(part);
         }
         self.spill.revision = self.next_revision();
+        self.spill.adopted = self.spill.revision;
     }
 
     /// Notes an encounter of pruning with a key that runs hold, and leaves the rest to the writing anew of these; false if

@@ -40,6 +40,8 @@ pub(crate) async fn demo(options: &Options) -> Result<bool> {
     let mut mesh = MeshPlan::of(&names)
         .dir(&dir)
         .schema(&schema::script(&writers))
+        // What a user has who sets nothing.
+        .edit(|_, config| set(config, "region.apply.lanes", 1))
         .lifetime(lifetime)
         .edit(|_, config| integration::mesh::set(config, "mesh.include", vec!["shop.*".to_owned()]))
         .start()
