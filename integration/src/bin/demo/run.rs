@@ -4,6 +4,7 @@ use crate::report::{self, Transactions};
 use crate::{Options, fresh_dir, keep};
 use indicatif::{ProgressBar, ProgressStyle};
 use integration::compare::{checksum, compare_tables};
+use integration::mesh::set;
 use integration::process::Lifetime;
 use integration::shop::checker::{Expectation, Verdict};
 use integration::shop::dice::Dice;
@@ -40,10 +41,12 @@ pub(crate) async fn demo(options: &Options) -> Result<bool> {
     let mut mesh = MeshPlan::of(&names)
         .dir(&dir)
         .schema(&schema::script(&writers))
-        // What a user has who sets nothing.
-        .edit(|_, config| set(config, "region.apply.lanes", 1))
         .lifetime(lifetime)
-        .edit(|_, config| integration::mesh::set(config, "mesh.include", vec!["shop.*".to_owned()]))
+        .edit(|_, config| {
+            set(config, "mesh.include", vec!["shop.*".to_owned()]);
+            // What a user has who sets nothing.
+            set(config, "region.apply.lanes", 1);
+        })
         .start()
         .await?;
     println!("MySQL {} in each region", mesh.regions[0].server.version().await?);
