@@ -92,8 +92,10 @@ struct Reach {
     claims: HashMap<KeyHash, usize>,
     /// Values whose children were looked up.
     children: HashSet<KeyHash>,
-    /// Values that a row offers that is there and that is not in reach.
-    outside: HashSet<KeyHash>,
+    /// Values that a row offers that is there and that was not in reach, with its key; `None`: of a table that is not carried.
+    outside: HashMap<KeyHash, Option<KeyHash>>,
+    /// Those keys.
+    outsiders: HashSet<KeyHash>,
 }
 
 impl Reach {
@@ -103,7 +105,8 @@ impl Reach {
             places: HashMap::new(),
             claims: HashMap::new(),
             children: HashSet::new(),
-            outside: HashSet::new(),
+            outside: HashMap::new(),
+            outsiders: HashSet::new(),
         };
         for row in desired {
             reach.add(row);
@@ -114,6 +117,8 @@ impl Reach {
     fn add(&mut self, desired: Desired) -> usize {
         let place = desired.newest.as_ref().map(Write::place);
         self.places.insert(desired.key, self.rows.len());
+        // Whoever counted on it from outside asks for it now, if it goes.
+        let wanted = desired.folded.is_none() && self.outsiders.contains(&desired.key);
         self.rows.push(Row {
             desired,
             place,
@@ -122,7 +127,7 @@ impl Reach {
             ghost_merged: false,
             ghost_state: None,
             leans: false,
-            wanted: false,
+            wanted,
             followed: (false, false, false),
         });
         self.rows.len() - 1
@@ -300,7 +305,7 @@ impl Reach {
         for foreign in parents {
             let Some(reference) = refer(attempt, foreign, image).await? else { continue };
             let Some(layout) = attempt.layout(&foreign.parent).await? else {
-                self.outside.insert(reference.value);
+                self.outside.insert(reference.value, None);
                 continue;
             };
             let found = attempt.target.parent(foreign, &layout, &image.table, &image.bytes).await?;
@@ -309,7 +314,8 @@ impl Reach {
                 let key = hash_key(attempt, &found).await?;
                 match self.places.get(&key) {
                     None => {
-                        self.outside.insert(reference.value);
+                        self.outside.insert(reference.value, Some(key));
+                        self.outsiders.insert(key);
                     }
                     // It may go, and is asked for if it does.
                     Some(place) if self.rows[*place].desired.folded.is_none() => {
@@ -358,7 +364,10 @@ impl Reach {
     /// What the rule is given.
     fn concerned(&self) -> Vec<Concerned> {
         let outside = |reference: &mut Reference| {
-            reference.outside = self.outside.contains(&reference.value);
+            // It may have come into reach since, and go.
+            let outside = self.outside.get(&reference.value);
+            reference.outside =
+                outside.is_some_and(|key| key.is_none_or(|key| !self.places.contains_key(&key)));
         };
         let marked = |state: &Option<State>, unchecked: bool| {
             state.clone().map(|mut state| {
