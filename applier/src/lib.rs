@@ -1,6 +1,6 @@
 //! Writes the transactions of other origins into one region's MySQL, exactly once, each row as its history says.
 //!
-//! **What it is.** A [`Lane`] takes batches from the [`feed`] of each origin, looks every write up in the history index,
+//! **What it is.** The [`Scheduler`] takes batches from the [`feed`] of each origin and gives them to lanes. A lane looks every write up in the history index,
 //! sends the outcome as row events (`BINLOG`), locks every key, waits until the extractor has passed every writer of
 //! those keys, looks again, corrects in place, and commits together with the marker.
 //!
@@ -16,7 +16,7 @@
 //! - A transaction is applied only after everything in its context.
 //! - An origin's claims (its contexts) are told to the index only when everything before them in its log is applied.
 //!
-//! **Where to start.** [`Lane`], then `attempt/` for the order of steps inside one target transaction.
+//! **Where to start.** [`Scheduler`], then `lane.rs` and `attempt/` for the order of steps inside one target transaction.
 
 mod attempt;
 mod claims;
