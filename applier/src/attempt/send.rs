@@ -31,8 +31,7 @@ impl<T: Target> Attempt<'_, T> {
             return self.write(part).await;
         }
         let changes = self.changes(part);
-        let relations = self.relations.clone();
-        let (free, others) = part_free(&changes, &place.before(), &relations);
+        let (free, others) = part_free(&changes, &place.before(), &self.relations);
         if !free.is_empty() {
             self.send(&mut free.into_iter()).await?;
         }
