@@ -22,6 +22,8 @@ pub struct LogReader {
     log: Arc<Log>,
     /// The next record; 0 for "the first there is".
     next: RecordNumber,
+    /// Whether to go on behind what retention took, instead of saying that it is gone.
+    held_only: bool,
     open: Option<OpenSegment>,
     window: Window,
     /// Header of the next record, when it is verified and in the window.
@@ -53,8 +55,14 @@ impl Log {
         if number.0 != 0 && number < first {
             return Err(Error::Removed { origin: self.origin, number, first });
         }
+        Ok(LogReader { held_only: false, ..self.read_held_from(number) })
+    }
+
+    /// The same for whoever can tell by other means whether he misses something: instead of [`Error::Removed`], before the
+    /// first record or later, the reader goes on with the first record that is held.
+    pub fn read_held_from(self: &Arc<Self>, number: RecordNumber) -> LogReader {
         let window = Window::new(WINDOW_LEN);
-        Ok(LogReader { log: self.clone(), next: number, open: None, window, peeked: None })
+        LogReader { log: self.clone(), next: number, held_only: true, open: None, window, peeked: None }
     }
 }
 
@@ -108,7 +116,14 @@ impl LogReader {
         if self.peeked.is_some() {
             return Ok(self.peeked);
         }
-        if !self.advance()? {
+        let found = loop {
+            match self.advance() {
+                // Ends: each time, retention has taken a segment more.
+                Err(Error::Removed { first, .. }) if self.held_only => self.next = first,
+                advanced => break advanced?,
+            }
+        };
+        if !found {
             self.window.release_excess();
             return Ok(None);
         }

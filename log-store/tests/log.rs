@@ -216,6 +216,9 @@ fn retention_deletes_whole_segments_that_nobody_needs_and_the_policy_names() {
     assert_eq!(log.retain(all, floor(last_of_first)).unwrap(), [], "its last record is not old enough");
     let mut old_reader = log.read_from(RecordNumber(1)).unwrap();
     old_reader.next_record().unwrap().unwrap();
+    // Two that stand in the first segment and have read nothing of it.
+    let mut idle_reader = log.read_from(RecordNumber(2)).unwrap();
+    let mut held_reader = log.read_held_from(RecordNumber(2));
     assert_eq!(log.retain(RecordNumber(last_of_first + 1), floor(1_000)).unwrap(), segments[..1]);
     assert!(!disk.files().contains(&segments[0].path));
     // A reader that is in a removed file reads it to its end.
@@ -223,6 +226,10 @@ fn retention_deletes_whole_segments_that_nobody_needs_and_the_policy_names() {
         old_reader.next_record().unwrap().unwrap();
     }
     assert_eq!(old_reader.next_record().unwrap().unwrap().header.number.0, last_of_first + 1);
+    assert!(matches!(idle_reader.next_record(), Err(Error::Removed { number: RecordNumber(2), .. })));
+    for number in last_of_first + 1..last_of_first + 4 {
+        assert_eq!(held_reader.next_record().unwrap().unwrap().header.number.0, number);
+    }
 
     let keep_bytes: u64 = segments[segments.len() - 3..].iter().map(|segment| segment.bytes).sum();
     let by_size = Retention { hlc_floor: None, bytes_max: Some(keep_bytes) };
@@ -235,7 +242,7 @@ fn retention_deletes_whole_segments_that_nobody_needs_and_the_policy_names() {
     log.retain(all, everything).unwrap();
     assert_eq!(log.segments().len(), 1, "the active segment stays");
 
-    drop((log, old_reader));
+    drop((log, old_reader, idle_reader, held_reader));
     let log = log_on(&disk, "us");
     assert_eq!(log.first(), segments[segments.len() - 1].first);
     assert_eq!(log.append(&source.transaction(1)).unwrap(), RecordNumber(31));

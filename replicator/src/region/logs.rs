@@ -121,14 +121,10 @@ impl LogSet {
 impl Logs for LogSet {
     fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String> {
         let entry = self.logs.get(&origin).ok_or_else(|| format!("region {origin} is not in [mesh]"))?;
-        // Retention may have taken records that follow the last applied transaction and are no transactions. So whoever
-        // asks for what is gone reads from what is held; a missing transaction is found by its number (`Feed`).
+        // Retention may take records that follow the last applied transaction and are no transactions, also under a reader
+        // that stands there. A missing transaction is found by its number (`Feed`).
         let from = if from <= RecordNumber(1) { RecordNumber(0) } else { from };
-        let reader = match entry.log.read_from(from) {
-            Err(log_store::Error::Removed { .. }) => entry.log.read_from(RecordNumber(0)),
-            other => other,
-        };
-        Ok(Box::new(Reader(reader.map_err(|e| e.to_string())?)))
+        Ok(Box::new(Reader(entry.log.read_held_from(from))))
     }
 
     fn view(&self, origin: RegionName) -> Option<Arc<dyn View>> {
