@@ -54,9 +54,12 @@ test-long: ## the large, the random and the slow tests (in release mode)
 bench: ## beside MySQL's own replication, rounds in turn: target/bench/report.md and report.json (BENCH="--only drain": that part)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator --bin concord
-	$(CARGO) build --release --locked -p replicator --bin concord --features blind --target-dir $(TARGET_DIR)/blind
+	$(CARGO) build --release --locked -p replicator --bin concord --features blind --target-dir $(TARGET_DIR)/compared
+	cp $(TARGET_DIR)/compared/release/concord $(TARGET_DIR)/compared/concord-blind
+	$(CARGO) build --release --locked -p replicator --bin concord --features relaxed --target-dir $(TARGET_DIR)/compared
 	$(CARGO) build --release --locked -p benches --features rivals --bin bench
-	@CONCORD_BLIND_BIN=$(TARGET_DIR)/blind/release/concord $(TARGET_DIR)/release/bench $(BENCH)
+	@CONCORD_BLIND_BIN=$(TARGET_DIR)/compared/concord-blind CONCORD_RELAXED_BIN=$(TARGET_DIR)/compared/release/concord \
+	  $(TARGET_DIR)/release/bench $(BENCH)
 
 bench-quick: ## the same with a small backlog and fewer rounds, within ten minutes
 	@$(MAKE) --no-print-directory bench BENCH="--quick $(BENCH)"

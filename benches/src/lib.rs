@@ -18,7 +18,7 @@
 
 pub mod append;
 pub mod ceiling;
-pub mod conflict;
+pub mod compared;
 pub mod cpu;
 pub mod drain;
 pub mod extract;

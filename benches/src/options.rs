@@ -51,6 +51,8 @@ pub enum Group {
     Ceiling,
     /// What finding conflicts costs
     Conflict,
+    /// What keeping the commit order costs; not with --quick, unless named by --only
+    Order,
     /// From commit at the origin to visible at the target, under half of the source's maximum
     Lag,
     /// Reading the binlog into the log, beside mysqlbinlog
@@ -69,7 +71,7 @@ impl Options {
     /// Whether this group is asked for.
     pub fn wants(&self, group: Group) -> bool {
         match self.only.as_slice() {
-            [] => !(self.quick && group == Group::Skew),
+            [] => !(self.quick && matches!(group, Group::Order | Group::Skew)),
             only => only.contains(&group),
         }
     }

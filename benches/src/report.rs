@@ -42,7 +42,7 @@ struct Key {
     meaning: &'static str,
 }
 
-const KEYS: [Key; 28] = [
+const KEYS: [Key; 29] = [
     Key {
         name: "drain.ratio_vs_native",
         target: Target::AtLeast(6.0),
@@ -83,6 +83,11 @@ const KEYS: [Key; 28] = [
         name: "conflict.check_cost",
         target: Target::AtMost(0.10),
         meaning: "1 − drain rate with conflict detection ÷ without",
+    },
+    Key {
+        name: "drain.ordered_ratio",
+        target: Target::Reported,
+        meaning: "drain rate with commit order kept ÷ relaxed: batches that have nothing in common commit in any order",
     },
     Key {
         name: "lag.p99_ratio_vs_native",

@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use crate::report::Report;
 use crate::sbtest::{self, Workload};
 use crate::scene::{Backlog, SERVER_OPTIONS, Scene};
-use crate::{append, ceiling, conflict, cpu, drain, extract, folder, lag, skew, walk};
+use crate::{append, ceiling, compared, cpu, drain, extract, folder, lag, skew, walk};
 use integration::{Error, Result};
 use std::path::Path;
 
@@ -28,9 +28,10 @@ pub async fn run(options: &Options) -> Result<()> {
         append::run(&scratch, options, &progress, &mut report)?;
         write(&mut report, &out, &progress)?;
     }
-    let of_backlog = [Group::Drain, Group::Ceiling, Group::Conflict, Group::Extract, Group::Walk]
-        .iter()
-        .any(|group| options.wants(*group));
+    let of_backlog =
+        [Group::Drain, Group::Ceiling, Group::Conflict, Group::Order, Group::Extract, Group::Walk]
+            .iter()
+            .any(|group| options.wants(*group));
     if of_backlog || [Group::Lag, Group::Insert, Group::Skew].iter().any(|group| options.wants(*group)) {
         let mut scene = Scene::begin(&work.join("scene"), options, &progress).await?;
         report.note("server", format!("MySQL {}", scene.version));
@@ -45,7 +46,13 @@ pub async fn run(options: &Options) -> Result<()> {
                 write(&mut report, &out, &progress)?;
             }
             if options.wants(Group::Conflict) {
-                conflict::run(&mut scene, &backlog, options, &progress, &mut report).await?;
+                compared::run(&compared::BLIND, &mut scene, &backlog, options, &progress, &mut report)
+                    .await?;
+                write(&mut report, &out, &progress)?;
+            }
+            if options.wants(Group::Order) {
+                compared::run(&compared::RELAXED, &mut scene, &backlog, options, &progress, &mut report)
+                    .await?;
                 write(&mut report, &out, &progress)?;
             }
             if options.wants(Group::Extract) {
