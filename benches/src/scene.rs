@@ -104,11 +104,7 @@ impl Scene {
         let mut plan = MeshPlan::of(&[SOURCE, TARGET])
             .dir(&home.join("mesh"))
             .schema(&sbtest::seed_script(options.rows, options.wants(Group::Skew)))
-            .edit(|_, config| {
-                set(config, "mesh.include", vec!["sbtest.*".to_owned()]);
-                // What a user has who sets nothing.
-                set(config, "region.apply.lanes", 1);
-            });
+            .edit(|_, config| set(config, "mesh.include", vec!["sbtest.*".to_owned()]));
         for option in SERVER_OPTIONS {
             plan = plan.server_option(option);
         }

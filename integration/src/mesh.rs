@@ -197,8 +197,6 @@ impl MeshPlan {
         }
         let own = links.iter().find(|(region, _)| region == name).map_or(0, |(_, port)| *port);
         let file = |suffix: &str| certificates.join(suffix).display().to_string();
-        // More than the default: what holds with several holds with one.
-        set(&mut table, "region.apply.lanes", 4);
         set(&mut table, "region.data_dir", home.join("concord").display().to_string());
         set(&mut table, "region.mysql.host", "127.0.0.1");
         set(&mut table, "region.mysql.port", i64::from(mysql));

@@ -19,8 +19,8 @@ pub(crate) struct Apply {
     pub(crate) batch_transactions_max: u32,
     /// How many bytes of row events may share one commit; 64 KiB to 16 MiB. Default 4 MiB. Larger costs memory.
     pub(crate) batch_bytes_max: ByteSize,
-    /// How many connections write at once; 1 to 32. Default 1: more are new, and gain little on two cores. They commit in the order of the origin all the same. Under backlog, each holds
-    /// one batch in memory, and the locks of its rows.
+    /// How many connections write at once; 1 to 32. Default 4. They commit in the order of the origin all the same. Under backlog, each
+    /// holds one batch in memory, and the locks of its rows.
     pub(crate) lanes: u16,
     /// Whether the changes that transactions sharing a commit make to one row are written as one. Default true, which about
     /// doubles the drain. With false every change is in this region's own binlog, each row's in their order, for a reader of it that counts them.
@@ -64,7 +64,7 @@ impl Default for Apply {
         Self {
             batch_transactions_max: 256,
             batch_bytes_max: ByteSize(4 << 20),
-            lanes: 1,
+            lanes: 4,
             net_changes: true,
             table: TableRules::default(),
         }

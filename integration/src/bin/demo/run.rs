@@ -42,11 +42,7 @@ pub(crate) async fn demo(options: &Options) -> Result<bool> {
         .dir(&dir)
         .schema(&schema::script(&writers))
         .lifetime(lifetime)
-        .edit(|_, config| {
-            set(config, "mesh.include", vec!["shop.*".to_owned()]);
-            // What a user has who sets nothing.
-            set(config, "region.apply.lanes", 1);
-        })
+        .edit(|_, config| set(config, "mesh.include", vec!["shop.*".to_owned()]))
         .start()
         .await?;
     println!("MySQL {} in each region", mesh.regions[0].server.version().await?);
