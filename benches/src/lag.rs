@@ -1,7 +1,7 @@
 //! From commit at the source to visible at the target, under a steady half of what the source can do.
 //!
 //! A probe inserts a row every few milliseconds at the source, while the load runs, and notes when the commit was answered. A watcher asks the
-//! target for the newest row, without a pause while one is due, and notes when the answer held it. Probes keep their pace however late
+//! target for the newest row, five times a millisecond at most while one is due, and notes when the answer held it. Probes keep their pace however late
 //! the target is, so that a delay is counted for all of them and not once. Both ends are on one machine, so it is one clock.
 
 use crate::load::LoadPlan;
@@ -23,8 +23,10 @@ use tokio::sync::Notify;
 const PROBE_EVERY: Duration = Duration::from_millis(25);
 /// Probes of the first moments are left out: caches and batches find their pace.
 const SETTLING: Duration = Duration::from_secs(2);
-/// A probe that is due for longer is no longer asked for without pauses, since that would slow down what is measured.
+/// A probe that is due for longer is asked for less often, since that would slow down what is measured.
 const EAGER: Duration = Duration::from_millis(20);
+/// Between two questions for one that is due. Without it, the asking takes half a core of what is measured.
+const BREATH: Duration = Duration::from_micros(200);
 /// How long all probes may take to arrive after the load's end, before a side counts as not keeping up.
 const ARRIVAL_BOUND: Duration = Duration::from_secs(300);
 /// Workers of the native replica: the server's default.
@@ -318,10 +320,16 @@ async fn watch(mut sql: Sql, probes: Arc<Probes>) -> Result<Vec<f64>> {
                 "a row of the source did not arrive within {ARRIVAL_BOUND:?}"
             )));
         }
-        if arrived.is_empty() && waited > EAGER {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        if arrived.is_empty() {
+            pause(if waited > EAGER { EAGER / 10 } else { BREATH }).await?;
         }
     }
+}
+
+/// tokio's timer has steps of a millisecond, which is what is measured.
+async fn pause(time: Duration) -> Result<()> {
+    let slept = tokio::task::spawn_blocking(move || std::thread::sleep(time)).await;
+    slept.map_err(|error| Error::Unexpected(format!("a pause ended: {error}")))
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod extract;
 pub mod folder;
 pub mod lag;
 pub mod load;
+pub mod memory;
 pub mod native;
 pub mod options;
 pub mod progress;

@@ -63,6 +63,8 @@ pub enum Group {
     Insert,
     /// Drains that crowd on few rows, go to few or many tables, or have large or tiny rows; not with --quick, unless named by --only
     Skew,
+    /// One transaction of two GiB (a tenth of it with --quick), and the highest memory of all groups of the run
+    Memory,
     /// Appending to the log, beside plain writes of the same bytes
     Log,
 }

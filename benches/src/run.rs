@@ -2,10 +2,10 @@
 
 use crate::options::{Group, Options};
 use crate::progress::Progress;
-use crate::report::Report;
+use crate::report::{Report, Sample};
 use crate::sbtest::{self, Workload};
 use crate::scene::{Backlog, SERVER_OPTIONS, Scene};
-use crate::{append, ceiling, compared, cpu, drain, extract, folder, lag, skew, walk};
+use crate::{append, ceiling, compared, cpu, drain, extract, folder, lag, memory, skew, walk};
 use integration::{Error, Result};
 use std::path::Path;
 
@@ -26,6 +26,13 @@ pub async fn run(options: &Options) -> Result<()> {
         let scratch = work.join("log");
         std::fs::create_dir_all(&scratch).map_err(Error::io(format!("create {}", scratch.display())))?;
         append::run(&scratch, options, &progress, &mut report)?;
+        write(&mut report, &out, &progress)?;
+    }
+    let mut resident_kib_max = 0;
+    if options.wants(Group::Memory) {
+        let home = work.join("memory");
+        resident_kib_max = memory::run(&home, options, &progress, &mut report).await?;
+        folder::remove(&home)?;
         write(&mut report, &out, &progress)?;
     }
     let of_backlog =
@@ -76,7 +83,11 @@ pub async fn run(options: &Options) -> Result<()> {
         if options.wants(Group::Skew) {
             skew::run(&mut scene, options, &progress, &mut report).await?;
         }
+        resident_kib_max = resident_kib_max.max(scene.resident_kib_max);
         scene.end()?;
+    }
+    if options.wants(Group::Memory) {
+        report.figure("memory.rss_mib_max", Sample::of(vec![resident_kib_max as f64 / 1024.0]));
     }
     folder::remove(&work)?;
     write(&mut report, &out, &progress)?;

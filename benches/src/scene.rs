@@ -86,6 +86,8 @@ pub struct Scene {
     pub replica: Replica,
     /// MySQL's version.
     pub version: String,
+    /// Highest resident memory of any `concord` that was killed here, in KiB.
+    pub resident_kib_max: u64,
     kept: PathBuf,
     home: PathBuf,
 }
@@ -115,7 +117,7 @@ impl Scene {
         mesh.stop().await?;
         let kept = home.join("kept");
         let replica = Replica::begin(&home.join("replica")).await?;
-        let scene = Self { mesh, replica, version, kept, home: home.to_owned() };
+        let scene = Self { mesh, replica, version, resident_kib_max: 0, kept, home: home.to_owned() };
         scene.keep(State::Begun)?;
         Ok(scene)
     }
@@ -257,6 +259,9 @@ impl Scene {
     /// Kills whatever runs.
     pub fn kill(&mut self) {
         for region in &mut self.mesh.regions {
+            // Whoever does not run any more has none.
+            let resident_kib = region.concord.resident_kib_max().unwrap_or(0);
+            self.resident_kib_max = self.resident_kib_max.max(resident_kib);
             region.concord.kill();
             region.server.kill();
         }
