@@ -171,6 +171,39 @@ fn a_batch_larger_than_its_share_of_memory_goes_to_runs_which_become_the_indexs_
 }
 
 #[test]
+fn runs_of_a_batch_that_commits_between_two_looks_of_another_are_seen_by_the_second() {
+    // The index has memory for the rows' older writes, and the batch's quarter of it does not hold the batch.
+    let (mut index, runs) = spilling(SpillLimits { bytes: 100_000, ..EVERYTHING });
+    insert(&mut index, 1, [key(1), key(2)].into_iter());
+    let seen = context(&[("eu", 1)]);
+    let mut waiting = index.batch();
+    let mut transaction = waiting.transaction(region("ap"), Sequence(1), Hlc(5_000), &seen, &[]).unwrap();
+    for (at, number) in [1, 2, 3].into_iter().enumerate() {
+        assert!(!transaction.resolve(&index, key(number), at as u32, true).unwrap().conflict);
+    }
+    let mut large = index.batch();
+    let mut transaction = large.transaction(region("us"), Sequence(1), Hlc(5_000), &seen, &[]).unwrap();
+    for (at, number) in [1, 3].into_iter().chain(100..2_000).enumerate() {
+        assert!(!transaction.resolve(&index, key(number), at as u32, true).unwrap().conflict);
+    }
+    assert!(runs.kept() > 0);
+    assert_eq!(waiting.look_again_at_all(&index).unwrap(), [], "nothing has committed");
+
+    large.commit(&mut index).unwrap();
+    let stats = index.stats();
+    assert!((1..=1_902).contains(&stats.writes_in_runs), "those of eu are in memory: {stats:?}");
+    assert_eq!(waiting.look_again(&index, key(1)).unwrap(), Some(true), "it has a write in memory, too");
+    assert_eq!(waiting.look_again(&index, key(3)).unwrap(), Some(true), "only runs have it");
+    assert_eq!(waiting.look_again(&index, key(2)).unwrap(), None, "us did not write it");
+    assert_eq!(waiting.look_again_at_all(&index).unwrap(), [], "it is known now");
+    let story = waiting.story(&index, key(1)).unwrap().unwrap();
+    assert_eq!(story.writes.len(), 2, "those of us and ap: both cover that of eu");
+    // What joins in memory counts after that as ever.
+    insert(&mut index, 2, [key(1)].into_iter());
+    assert_eq!(waiting.look_again_at_all(&index).unwrap(), [(key(1), true)]);
+}
+
+#[test]
 fn a_batch_that_is_rolled_back_leaves_no_run_behind() {
     let (index, runs) = spilling(EVERYTHING);
     let mut batch = index.batch();
