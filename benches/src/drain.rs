@@ -193,7 +193,8 @@ pub async fn wanted(scene: &mut Scene, workload: Workload) -> Result<Vec<String>
     checksums(&mut scene.mesh.root(SOURCE).await?, workload).await
 }
 
-async fn checksums(sql: &mut Sql, workload: Workload) -> Result<Vec<String>> {
+/// The checksum of each of a load's tables.
+pub(crate) async fn checksums(sql: &mut Sql, workload: Workload) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for table in workload.tables() {
         found.push(checksum(sql, &table).await?);

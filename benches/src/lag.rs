@@ -10,8 +10,7 @@ use crate::progress::Progress;
 use crate::report::{Report, Sample, Sheet};
 use crate::sbtest::Workload;
 use crate::scene::{PATIENCE, SOURCE, Scene, State, TARGET};
-use crate::{drain, folder};
-use integration::wait::{Look, wait_for};
+use crate::{drain, folder, native};
 use integration::{Error, Result, Sql};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -222,14 +221,7 @@ async fn attach(scene: &mut Scene, more: &[&str]) -> Result<u16> {
     let workers = format!("--replica-parallel-workers={WORKERS}");
     replica.start(&[&[workers.as_str()], more].concat()).await?;
     replica.follow(port).await?;
-    let mut sql = replica.server.root().await?;
-    sql.run("START REPLICA").await?;
-    wait_for("the replica to be connected", PATIENCE, async || {
-        let state =
-            sql.value("SELECT service_state FROM performance_schema.replication_connection_status").await?;
-        Ok(Look::when(state == "ON", (), state))
-    })
-    .await?;
+    native::connect(&replica.server).await?;
     Ok(replica.server.port())
 }
 

@@ -14,7 +14,7 @@ pub struct Replica {
 }
 
 /// Options of the replica in every run: nothing begins by itself, and transactions commit in the source's order.
-const OPTIONS: [&str; 2] = ["--skip-replica-start=ON", "--replica-preserve-commit-order=ON"];
+pub(crate) const OPTIONS: [&str; 2] = ["--skip-replica-start=ON", "--replica-preserve-commit-order=ON"];
 
 impl Replica {
     /// Prepares the server; it does not run afterwards and has no data yet.
@@ -43,14 +43,9 @@ impl Replica {
         self.server.start().await
     }
 
-    /// Names the source. Its root has no password, and a connection without TLS is what the source's clients have too.
+    /// Names the source.
     pub async fn follow(&self, port: u16) -> Result<()> {
-        let mut sql = self.server.root().await?;
-        sql.run(format!(
-            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, SOURCE_USER = 'root', \
-             SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1"
-        ))
-        .await
+        follow(&self.server, port).await
     }
 
     /// Fetches the backlog into the relay log, applies nothing of it, stops, and keeps its data at `kept`.
@@ -78,12 +73,39 @@ impl Replica {
 
     /// What stopped the replica, if something did.
     pub async fn troubles(&self) -> Result<Vec<String>> {
-        let mut sql = self.server.root().await?;
-        sql.column(
-            "SELECT last_error_message FROM performance_schema.replication_applier_status_by_worker \
-             WHERE last_error_number <> 0 UNION SELECT last_error_message \
-             FROM performance_schema.replication_connection_status WHERE last_error_number <> 0",
-        )
-        .await
+        troubles(&self.server).await
     }
+}
+
+/// Names this server's source. Its root has no password, and a connection without TLS is what the source's clients have too.
+pub(crate) async fn follow(server: &Server, port: u16) -> Result<()> {
+    let mut sql = server.root().await?;
+    sql.run(format!(
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, SOURCE_USER = 'root', \
+         SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1"
+    ))
+    .await
+}
+
+/// Lets a server fetch and apply what its source has, and waits until it is connected.
+pub(crate) async fn connect(server: &Server) -> Result<()> {
+    let mut sql = server.root().await?;
+    sql.run("START REPLICA").await?;
+    wait_for("the replica to be connected", PATIENCE, async || {
+        let state =
+            sql.value("SELECT service_state FROM performance_schema.replication_connection_status").await?;
+        Ok(Look::when(state == "ON", (), state))
+    })
+    .await
+}
+
+/// What stopped this server's replication, if something did.
+pub(crate) async fn troubles(server: &Server) -> Result<Vec<String>> {
+    let mut sql = server.root().await?;
+    sql.column(
+        "SELECT last_error_message FROM performance_schema.replication_applier_status_by_worker \
+         WHERE last_error_number <> 0 UNION SELECT last_error_message \
+         FROM performance_schema.replication_connection_status WHERE last_error_number <> 0",
+    )
+    .await
 }

@@ -67,13 +67,17 @@ pub enum Group {
     Memory,
     /// Appending to the log, beside plain writes of the same bytes
     Log,
+    /// What clients of two writing servers keep of their rate: Concord both ways beside circular replication
+    Source,
+    /// CPU time and memory of each concord in meshes of 2, 3 and 5 regions; not with --quick, unless named by --only
+    Mesh,
 }
 
 impl Options {
     /// Whether this group is asked for.
     pub fn wants(&self, group: Group) -> bool {
         match self.only.as_slice() {
-            [] => !(self.quick && matches!(group, Group::Order | Group::Skew)),
+            [] => !(self.quick && matches!(group, Group::Order | Group::Skew | Group::Mesh)),
             only => only.contains(&group),
         }
     }
@@ -130,9 +134,11 @@ mod tests {
         let all = Options::parse_from(["bench"]);
         assert!(Group::value_variants().iter().all(|group| all.wants(*group)));
         let quick = Options::parse_from(["bench", "--quick"]);
-        assert!(quick.wants(Group::Drain) && !quick.wants(Group::Skew));
+        assert!(quick.wants(Group::Drain) && !quick.wants(Group::Skew) && !quick.wants(Group::Mesh));
         let some = Options::parse_from(["bench", "--quick", "--only", "skew"]);
         assert!(some.wants(Group::Skew) && !some.wants(Group::Drain));
+        let some = Options::parse_from(["bench", "--quick", "--only", "source,mesh"]);
+        assert!(some.wants(Group::Source) && some.wants(Group::Mesh) && !some.wants(Group::Skew));
         let some = Options::parse_from(["bench", "--only", "drain,log"]);
         assert!(some.wants(Group::Drain) && some.wants(Group::Log) && !some.wants(Group::Lag));
     }

@@ -42,7 +42,7 @@ struct Key {
     meaning: &'static str,
 }
 
-const KEYS: [Key; 30] = [
+const KEYS: &[Key] = &[
     Key {
         name: "drain.ratio_vs_native",
         target: Target::AtLeast(6.0),
@@ -188,6 +188,51 @@ const KEYS: [Key; 30] = [
         name: "log.append_mb_per_s",
         target: Target::Reported,
         meaning: "MB/s of records appended to the log and synced",
+    },
+    Key {
+        name: "source.throughput_ratio_vs_native",
+        target: Target::AtLeast(1.0),
+        meaning: "transactions a second of clients that write at two servers at once, unbounded, with Concord both ways ÷ with native circular replication",
+    },
+    Key {
+        name: "mesh.cpu_us_per_txn_2",
+        target: Target::Reported,
+        meaning: "CPU µs of a region's `concord` per transaction that it extracted or applied, mean of the regions of a mesh of 2",
+    },
+    Key {
+        name: "mesh.cpu_us_per_txn_3",
+        target: Target::Reported,
+        meaning: "CPU µs of a region's `concord` per transaction that it extracted or applied, mean of the regions of a mesh of 3",
+    },
+    Key {
+        name: "mesh.cpu_us_per_txn_5",
+        target: Target::Reported,
+        meaning: "CPU µs of a region's `concord` per transaction that it extracted or applied, mean of the regions of a mesh of 5",
+    },
+    Key {
+        name: "mesh.cpu_growth",
+        target: Target::AtMost(1.0),
+        meaning: "the same with 5 regions ÷ with 2, ÷ 5/2: 1 is as much more as there are more regions, 0.4 is no more at all",
+    },
+    Key {
+        name: "mesh.rss_mib_2",
+        target: Target::Reported,
+        meaning: "highest resident memory of a `concord` in a mesh of 2 regions, of that region which has most",
+    },
+    Key {
+        name: "mesh.rss_mib_3",
+        target: Target::Reported,
+        meaning: "highest resident memory of a `concord` in a mesh of 3 regions, of that region which has most",
+    },
+    Key {
+        name: "mesh.rss_mib_5",
+        target: Target::Reported,
+        meaning: "highest resident memory of a `concord` in a mesh of 5 regions, of that region which has most",
+    },
+    Key {
+        name: "mesh.rss_growth",
+        target: Target::AtMost(1.0),
+        meaning: "the same with 5 regions ÷ with 2, ÷ 5/2",
     },
 ];
 

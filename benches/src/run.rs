@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use crate::report::{Report, Sample};
 use crate::sbtest::{self, Workload};
 use crate::scene::{Backlog, SERVER_OPTIONS, Scene};
-use crate::{append, ceiling, compared, cpu, drain, extract, folder, lag, memory, skew, walk};
+use crate::{append, ceiling, compared, cpu, drain, extract, folder, lag, memory, mesh, skew, source, walk};
 use integration::{Error, Result};
 use std::path::Path;
 
@@ -39,7 +39,8 @@ pub async fn run(options: &Options) -> Result<()> {
         [Group::Drain, Group::Ceiling, Group::Conflict, Group::Order, Group::Extract, Group::Walk]
             .iter()
             .any(|group| options.wants(*group));
-    if of_backlog || [Group::Lag, Group::Insert, Group::Skew].iter().any(|group| options.wants(*group)) {
+    let alone = [Group::Lag, Group::Insert, Group::Skew, Group::Source];
+    if of_backlog || alone.iter().any(|group| options.wants(*group)) {
         let mut scene = Scene::begin(&work.join("scene"), options, &progress).await?;
         report.note("server", format!("MySQL {}", scene.version));
         if of_backlog {
@@ -75,6 +76,10 @@ pub async fn run(options: &Options) -> Result<()> {
             lag::run(&mut scene, options, &progress, &mut report).await?;
             write(&mut report, &out, &progress)?;
         }
+        if options.wants(Group::Source) {
+            source::run(&mut scene, options, &progress, &mut report).await?;
+            write(&mut report, &out, &progress)?;
+        }
         if options.wants(Group::Insert) {
             let backlog = load(&mut scene, Workload::INSERT, options, &progress, &mut report).await?;
             drain::run(&mut scene, &backlog, options, &progress, &mut report).await?;
@@ -85,6 +90,9 @@ pub async fn run(options: &Options) -> Result<()> {
         }
         resident_kib_max = resident_kib_max.max(scene.resident_kib_max);
         scene.end()?;
+    }
+    if options.wants(Group::Mesh) {
+        mesh::run(&work.join("mesh"), options, &progress, &mut report).await?;
     }
     if options.wants(Group::Memory) {
         report.figure("memory.rss_mib_max", Sample::of(vec![resident_kib_max as f64 / 1024.0]));

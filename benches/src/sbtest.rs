@@ -18,6 +18,8 @@ pub struct Workload {
     pub kind: Kind,
     /// What they write to.
     pub tables: Tables,
+    /// Number of the first of sysbench's tables, so that loads at several regions have tables of their own.
+    pub first: u64,
     /// Which ids.
     pub ids: Ids,
     /// Of a hundred transactions, how many first update one and the same row.
@@ -68,6 +70,7 @@ impl Workload {
         name: "oltp_write_only, 4 row changes a transaction",
         kind: Kind::WriteOnly,
         tables: Tables::Sysbench(TABLES),
+        first: 1,
         ids: Ids::Special,
         hot_percent: 0,
     };
@@ -75,10 +78,17 @@ impl Workload {
     pub const INSERT: Self =
         Self { name: "oltp_insert, 1 row change a transaction", kind: Kind::Insert, ..Self::WRITE_ONLY };
 
+    /// `oltp_write_only` on `count` tables that no other share has: the share of the region of this index, from 0 on.
+    pub fn share(index: u64, count: u64) -> Self {
+        Self { tables: Tables::Sysbench(count), first: 1 + index * count, ..Self::WRITE_ONLY }
+    }
+
     /// Its tables' names.
     pub fn tables(self) -> Vec<String> {
         match self.tables {
-            Tables::Sysbench(count) => (1..=count).map(|number| format!("sbtest.sbtest{number}")).collect(),
+            Tables::Sysbench(count) => {
+                (self.first..self.first + count).map(|number| format!("sbtest.sbtest{number}")).collect()
+            }
             Tables::Large => (1..=TABLES).map(|number| format!("sbtest.large{number}")).collect(),
             Tables::Tiny => (1..=TABLES).map(|number| format!("sbtest.tiny{number}")).collect(),
         }
@@ -103,6 +113,9 @@ const BELL_DRAWS: u64 = 12;
 /// Of a hundred draws, how many fall on the few ids in the middle.
 const MIDDLE_PERCENT: u64 = 75;
 
+/// How every script of tables begins.
+const DATABASE: &str = "SET SESSION cte_max_recursion_depth = 1000000;\nCREATE DATABASE sbtest;\n";
+
 /// Rows `n (i)` from 1 on.
 fn numbers(rows: u64) -> String {
     format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})")
@@ -111,27 +124,12 @@ fn numbers(rows: u64) -> String {
 /// The script that makes the tables with `rows` rows each, equal wherever it runs, and the table of the probes; with those of the skewed
 /// loads, if they are asked for.
 pub fn seed_script(rows: u64, skewed: bool) -> String {
-    let mut script =
-        String::from("SET SESSION cte_max_recursion_depth = 1000000;\nCREATE DATABASE sbtest;\n");
+    let mut script = String::from(DATABASE);
     let count = if skewed { MANY_TABLES } else { TABLES };
     let sysbench = Workload { tables: Tables::Sysbench(count), ..Workload::WRITE_ONLY };
     for (number, table) in (1..).zip(sysbench.tables()) {
-        let digits = |groups: u64, salt: &str| {
-            let group = |index| format!("LPAD(CRC32(CONCAT('{salt}{number}.{index}.', i)), 11, '0')");
-            (0..groups).map(group).collect::<Vec<_>>().join(", ")
-        };
         let rows = if number <= TABLES { rows } else { sysbench.rows(rows) };
-        let _ = write!(
-            script,
-            "CREATE TABLE {table} (id INT NOT NULL AUTO_INCREMENT, k INT NOT NULL DEFAULT 0, \
-             c CHAR(120) NOT NULL DEFAULT '', pad CHAR(60) NOT NULL DEFAULT '', PRIMARY KEY (id), KEY k_{number} (k)) \
-             ENGINE = InnoDB;\n\
-             INSERT INTO {table} (id, k, c, pad) {} \
-             SELECT i, 1 + MOD(CRC32(CONCAT('k{number}.', i)), {rows}), CONCAT_WS('-', {}), CONCAT_WS('-', {}) FROM n;\n",
-            numbers(rows),
-            digits(10, "c"),
-            digits(5, "p"),
-        );
+        seed_sysbench(&mut script, number, &table, rows);
     }
     for (tables, columns, values) in [
         (
@@ -155,6 +153,33 @@ pub fn seed_script(rows: u64, skewed: bool) -> String {
     script
 }
 
+/// The script that makes so many of sysbench's tables, all of them with `rows` rows, equal wherever it runs.
+pub fn seed_script_even(count: u64, rows: u64) -> String {
+    let mut script = String::from(DATABASE);
+    for (number, table) in (1..).zip(Workload::share(0, count).tables()) {
+        seed_sysbench(&mut script, number, &table, rows);
+    }
+    script
+}
+
+fn seed_sysbench(script: &mut String, number: u64, table: &str, rows: u64) {
+    let digits = |groups: u64, salt: &str| {
+        let group = |index| format!("LPAD(CRC32(CONCAT('{salt}{number}.{index}.', i)), 11, '0')");
+        (0..groups).map(group).collect::<Vec<_>>().join(", ")
+    };
+    let _ = write!(
+        script,
+        "CREATE TABLE {table} (id INT NOT NULL AUTO_INCREMENT, k INT NOT NULL DEFAULT 0, \
+         c CHAR(120) NOT NULL DEFAULT '', pad CHAR(60) NOT NULL DEFAULT '', PRIMARY KEY (id), KEY k_{number} (k)) \
+         ENGINE = InnoDB;\n\
+         INSERT INTO {table} (id, k, c, pad) {} \
+         SELECT i, 1 + MOD(CRC32(CONCAT('k{number}.', i)), {rows}), CONCAT_WS('-', {}), CONCAT_WS('-', {}) FROM n;\n",
+        numbers(rows),
+        digits(10, "c"),
+        digits(5, "p"),
+    );
+}
+
 /// Queries that read every page of a load's tables and their keys, so that each drain begins with a warm buffer pool.
 pub fn warming(workload: Workload) -> Vec<String> {
     let of_table = |(number, table): (u64, String)| match workload.tables {
@@ -165,7 +190,7 @@ pub fn warming(workload: Workload) -> Vec<String> {
         Tables::Large => vec![format!("SELECT SUM(LENGTH(c)) FROM {table}")],
         Tables::Tiny => vec![format!("SELECT SUM(k) FROM {table}")],
     };
-    (1..).zip(workload.tables()).flat_map(of_table).collect()
+    (workload.first..).zip(workload.tables()).flat_map(of_table).collect()
 }
 
 /// Draws transactions.
@@ -324,6 +349,15 @@ mod tests {
         let count = |wanted| ids.iter().filter(|id| **id == wanted).count();
         let (first, second) = (count(1), count(2));
         assert!((18..=22).contains(&(10 * first / second)), "{first} {second}");
+    }
+
+    #[test]
+    fn two_shares_have_no_table_in_common_and_together_all() {
+        let (one, other) = (Workload::share(0, TABLES / 2), Workload::share(1, TABLES / 2));
+        assert_eq!([one.tables(), other.tables()].concat(), Workload::WRITE_ONLY.tables());
+        let script = seed_script_even(TABLES, 100);
+        assert!(other.tables().iter().all(|table| script.contains(&format!("CREATE TABLE {table} "))));
+        assert!(warming(other).iter().any(|query| query.contains("sbtest.sbtest8 FORCE INDEX (k_8)")));
     }
 
     #[test]
