@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    bound_client_buffers();
     let cli = cli::Cli::parse();
     // One crypto library serves every TLS connection of the process; a second call could only repeat the first.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -36,5 +37,18 @@ fn main() -> ExitCode {
             eprintln!("concord: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Keeps the MySQL client's buffers from growing into a reserve that nothing bounds well.
+///
+/// `mysql_async` hands out up to 128 buffers in turn and keeps each at the size it once had, up to 4 MiB (its `buffer_pool.rs`), so that in
+/// time the statements of one connection make all of them large. The environment is the only way to tell it otherwise.
+#[expect(unsafe_code, reason = "no safe call sets a variable of the own environment")]
+fn bound_client_buffers() {
+    const KEPT_AT_MOST: &str = "MYSQL_ASYNC_BUFFER_SIZE_CAP";
+    if std::env::var_os(KEPT_AT_MOST).is_none() {
+        // SAFETY: this is the first thing that the process does; there is no other thread that could read the environment.
+        unsafe { std::env::set_var(KEPT_AT_MOST, "65536") };
     }
 }
