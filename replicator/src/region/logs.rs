@@ -165,7 +165,8 @@ impl LogProvider for LogSet {
         }
         let reader = entry.log.read_from(from).map_err(provider_error)?;
         let read = Some(Reading { reader, held: None, ended: RecordNumber(0) });
-        Ok(Box::new(Stream { read, durable: entry.durable.subscribe(), log: entry.log.clone() }))
+        let (durable, log) = (entry.durable.subscribe(), entry.log.clone());
+        Ok(Box::new(Stream { read, at_end: false, durable, log }))
     }
 
     fn acknowledged(&self, peer: RegionName, origin: RegionName, durable: RecordNumber) {
@@ -183,6 +184,8 @@ fn provider_error(error: log_store::Error) -> ProviderError {
 struct Stream {
     /// Away while a thread reads with it.
     read: Option<Reading>,
+    /// The last read came to the end of what was durable: what comes next was written since, and lies in memory.
+    at_end: bool,
     durable: watch::Receiver<RecordNumber>,
     log: Arc<Log>,
 }
@@ -255,13 +258,20 @@ impl RecordStream for Stream {
                     ));
                 };
                 let log = self.log.clone();
-                let read = tokio::task::spawn_blocking(move || {
+                let mut read = move || {
                     let batch = reading.next_batch(&log, bytes_max);
                     (reading, batch)
-                });
-                let (reading, batch) = read.await.map_err(|e| ProviderError::Unavailable(e.to_string()))?;
+                };
+                let (reading, batch) = if self.at_end {
+                    read()
+                } else {
+                    let thread = tokio::task::spawn_blocking(read);
+                    thread.await.map_err(|e| ProviderError::Unavailable(e.to_string()))?
+                };
                 self.read = Some(reading);
-                if let Some(batch) = batch.map_err(provider_error)? {
+                let batch = batch.map_err(provider_error)?;
+                self.at_end = batch.as_ref().is_none_or(|batch| batch.last == batch.durable);
+                if let Some(batch) = batch {
                     return Ok(batch);
                 }
                 if self.durable.changed().await.is_err() {
