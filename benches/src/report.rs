@@ -195,6 +195,11 @@ const KEYS: &[Key] = &[
         meaning: "transactions a second of clients that write at two servers at once, unbounded, with Concord both ways ÷ with native circular replication",
     },
     Key {
+        name: "source.until_equal_ratio_vs_native",
+        target: Target::Reported,
+        meaning: "the same over all the time until both servers have everything: who falls behind leaves the machine to the clients meanwhile",
+    },
+    Key {
         name: "mesh.cpu_us_per_txn_2",
         target: Target::Reported,
         meaning: "CPU µs of a region's `concord` per transaction that it extracted or applied, mean of the regions of a mesh of 2",

@@ -75,7 +75,7 @@ pub async fn run(
 ) -> Result<()> {
     let columns = ["transactions/s", "seconds behind at the end", "transactions/s until both have all"];
     let mut sheet = Sheet::new("source", "Clients that write at both servers at once", &columns);
-    let mut ratios = Vec::new();
+    let (mut ratios, mut until_equal) = (Vec::new(), Vec::new());
     let rounds = options.rounds();
     for round in 1..=rounds {
         let concord = one(scene, Carrier::Concord, options).await?;
@@ -83,6 +83,7 @@ pub async fn run(
         let native = one(scene, Carrier::Native, options).await?;
         tell(progress, round, rounds, Carrier::Native, &native, &mut sheet);
         ratios.push(concord.rate() / native.rate());
+        until_equal.push(concord.rate_until_equal() / native.rate_until_equal());
         if concord.behind_seconds > native.behind_seconds + BEHIND_SECONDS {
             report.caution(format!(
                 "source, round {round}: Concord was {:.1} s behind when the clients stopped and native replication {:.1} s, so the \
@@ -93,6 +94,7 @@ pub async fn run(
     }
     report.sheet(sheet);
     report.figure("source.throughput_ratio_vs_native", Sample::of(ratios));
+    report.figure("source.until_equal_ratio_vs_native", Sample::of(until_equal));
     Ok(())
 }
 
