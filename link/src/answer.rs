@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     ask: message::Ask,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), LinkError> {
-    let Session { mut reader, writer, peer } = session;
+    let Session { mut reader, writer, peer, .. } = session;
     let label = peer.label();
     let (pulse, flow) = (Pulse::default(), Flow::new(ask.window));
     let mut speaker = Speaker::new(link, &pulse, writer).until_shutdown(shutdown);

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::congestion::Congestion;
 use crate::error::LinkError;
 use crate::frame::{FrameKind, PREFACE};
 use crate::identity::{Claim, Peer, label};
@@ -29,6 +30,7 @@ pub(crate) struct Session {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
     pub(crate) peer: Peer,
+    pub(crate) congestion: Congestion,
 }
 
 /// Connects and, where so configured, secures the connection with TLS.
@@ -102,7 +104,7 @@ pub(crate) async fn dial(link: &Link, io: Io, target: &Target) -> Result<Session
                 software: claim.software,
                 protocol,
             };
-            Ok(Session { reader, writer, peer })
+            Ok(Session { reader, writer, peer, congestion: Congestion::none() })
         }
         Err(refusal) => {
             refuse(&mut reader, &mut writer, &refusal).await;
@@ -140,7 +142,7 @@ pub(crate) async fn accept(
                 software: claim.software,
                 protocol,
             };
-            Ok(Session { reader, writer, peer })
+            Ok(Session { reader, writer, peer, congestion: Congestion::none() })
         }
         Err(refusal) => {
             let _ = writer.preface().await;

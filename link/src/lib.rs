@@ -25,7 +25,8 @@
 mod answer;
 mod backoff;
 mod beat;
-pub mod contract;
+pub mod congestion;
+mod contract;
 mod credit;
 mod error;
 pub mod foreign;

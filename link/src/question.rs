@@ -83,7 +83,7 @@ pub(crate) async fn ask(
     if len > ASK_MAX as usize {
         return Err(LinkError::QuestionTooLong { len, max: ASK_MAX as usize });
     }
-    let Session { mut reader, mut writer, peer } = session;
+    let Session { mut reader, mut writer, peer, .. } = session;
     let label = peer.label();
     let window = link.options.window;
     let request = message::Ask { kind: kind.to_owned(), payload, window };

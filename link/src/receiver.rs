@@ -38,7 +38,7 @@ pub(crate) async fn pull(
     origin: RegionName,
     sink: &dyn RecordSink,
 ) -> Result<Infallible, LinkError> {
-    let Session { mut reader, mut writer, peer } = session;
+    let Session { mut reader, mut writer, peer, .. } = session;
     let label = peer.label();
     let from = sink.next_number();
     let window = link.options.window;

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 use transaction::{RecordNumber, RegionName};
 
 use crate::beat::Pulse;
+use crate::congestion::Congestion;
 use crate::contract::{LogProvider, ProviderError, RecordBatch, RecordStream};
 use crate::credit::Credit;
 use crate::error::LinkError;
@@ -115,7 +116,7 @@ pub(crate) async fn serve(
     let mut speaker = Speaker::new(link, &pulse, session.writer).until_shutdown(shutdown);
     let ended = tokio::select! {
         error = sending.hear(&mut session.reader, provider, from) => Ended::Link(error),
-        ended = sending.speak(&mut speaker, stream, from) => ended,
+        ended = sending.speak(&mut speaker, stream, from, session.congestion) => ended,
     };
     match ended {
         Ended::Link(error) => {
@@ -183,8 +184,9 @@ impl Sending<'_> {
         speaker: &mut Speaker<'_>,
         stream: Box<dyn RecordStream>,
         from: RecordNumber,
+        congestion: Congestion,
     ) -> Ended {
-        match self.send_batches(speaker, stream, from).await {
+        match self.send_batches(speaker, stream, from, congestion).await {
             Ok(never) => match never {},
             Err(Halt::Stop(stop)) => Ended::Link(gave_up(stop, &self.label).await),
             Err(Halt::Provider(error)) => Ended::Provider(error),
@@ -196,6 +198,7 @@ impl Sending<'_> {
         speaker: &mut Speaker<'_>,
         mut stream: Box<dyn RecordStream>,
         from: RecordNumber,
+        mut congestion: Congestion,
     ) -> Result<Infallible, Halt> {
         let options = &self.link.options;
         let mut packer = Packer::new(options.compress);
@@ -209,6 +212,7 @@ impl Sending<'_> {
             self.flow.take(speaker, batch.bytes.len() as u64, batch.count == 1).await?;
             let (head, packed) = packer.batch(&batch);
             speaker.send(FrameKind::Batch, &[&head, packed.as_deref().unwrap_or(&batch.bytes)]).await?;
+            congestion.sent(batch.bytes.len() as u64, batch.last >= batch.durable);
             next = batch.last.next();
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 use transaction::RegionName;
 
+use crate::congestion::Congestion;
 use crate::contract::LogProvider;
 use crate::error::{LinkError, Trouble};
 use crate::frame::FrameKind;
@@ -79,6 +80,7 @@ async fn connection(
     mut shutdown: watch::Receiver<bool>,
 ) {
     socket::tune(&tcp);
+    let congestion = Congestion::of(&tcp);
     let mut region = None;
     let greeting = async {
         let (io, certificate) = handshake::secure(&link.security, &link.options, tcp, address).await?;
@@ -92,6 +94,7 @@ async fn connection(
     let outcome = match greeted {
         Ok(session) => {
             region = Some(session.peer.region);
+            let session = Session { congestion, ..session };
             request(&link, session, provider.as_ref(), shutdown).await
         }
         Err(error) => Err(error),

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::congestion::{self, Algorithm};
 use crate::error::LinkError;
 
 /// Connects to `address` (host and port), trying each address that the name has, all within `bound`.
@@ -36,9 +37,6 @@ pub(crate) fn tune(stream: &TcpStream) {
             debug!(%error, "{what} is not available");
         }
     }
-    // BBR keeps a long fat path full despite a little loss, where the default falls to a fraction.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket.set_tcp_congestion(b"bbr") {
-        debug!(%error, "congestion control bbr is not available, the system's default is used");
-    }
+    // Who sends a log to its end says so later.
+    congestion::set(&socket, Algorithm::Bbr);
 }
