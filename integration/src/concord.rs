@@ -3,7 +3,10 @@
 use crate::mesh::{set, write_config};
 use crate::process::{Lifetime, Process, tail};
 use crate::wait::{Look, wait_for};
+use crate::wan::Place;
 use crate::{Error, Result, Status};
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -23,6 +26,7 @@ pub struct Concord {
     log: PathBuf,
     environment: Vec<(String, String)>,
     lifetime: Lifetime,
+    place: Option<Place>,
     process: Option<Process>,
 }
 
@@ -46,6 +50,7 @@ impl Concord {
             log: log.to_owned(),
             environment: Vec::new(),
             lifetime: Lifetime::Ours,
+            place: None,
             process: None,
         })
     }
@@ -53,6 +58,12 @@ impl Concord {
     /// Whether it may outlive this process.
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = lifetime;
+        self
+    }
+
+    /// It runs in this place of a WAN; without one, where we are.
+    pub fn place(mut self, place: Option<Place>) -> Self {
+        self.place = place;
         self
     }
 
@@ -116,10 +127,10 @@ impl Concord {
     /// `concord run`, without waiting for anything.
     pub fn spawn(&mut self) -> Result<()> {
         self.process = None;
-        let arguments = ["--config".as_ref(), self.config.as_os_str(), "run".as_ref()];
+        let (program, arguments) = self.line(&["run"]);
         let name = format!("concord of {}", self.region);
         let process =
-            Process::start(&name, &self.binary, &arguments, &self.environment, &self.log, self.lifetime)?;
+            Process::start(&name, &program, &arguments, &self.environment, &self.log, self.lifetime)?;
         self.process = Some(process);
         Ok(())
     }
@@ -223,14 +234,23 @@ impl Concord {
 
     /// Runs a command of the binary with this region's configuration; the output whatever it is.
     pub fn command(&self, arguments: &[&str]) -> Result<Output> {
-        let mut all = vec!["--config".as_ref(), self.config.as_os_str()];
-        all.extend(arguments.iter().map(|argument| std::ffi::OsStr::new(*argument)));
-        Command::new(&self.binary)
-            .args(&all)
+        let (program, all) = self.line(arguments);
+        Command::new(program)
+            .args(all)
             .envs(self.environment.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
             .output()
             .map_err(Error::io(format!("run {}", self.binary.display())))
+    }
+
+    /// The program and the arguments that run a command of the binary with this region's configuration, in its place.
+    fn line(&self, arguments: &[&str]) -> (PathBuf, Vec<OsString>) {
+        let mut all = self.place.as_ref().map(|place| place.namespace.prefix()).unwrap_or_default();
+        all.push(self.binary.clone().into());
+        all.extend(["--config".into(), self.config.clone().into()]);
+        all.extend(arguments.iter().map(OsString::from));
+        let program = all.remove(0);
+        (program.into(), all)
     }
 
     /// Runs a command of the binary that must succeed; what it printed.
@@ -260,7 +280,8 @@ impl Concord {
     }
 
     async fn request(&self, path: &str, post: bool) -> Result<Answer> {
-        let url = format!("http://127.0.0.1:{}{path}", self.http);
+        let host = self.place.as_ref().map_or(Ipv4Addr::LOCALHOST, |place| place.side);
+        let url = format!("http://{host}:{}{path}", self.http);
         let what = format!("{} {url}", if post { "POST" } else { "GET" });
         let asked = tokio::task::spawn_blocking(move || {
             let config = ureq::Agent::config_builder()

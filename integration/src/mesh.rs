@@ -3,11 +3,15 @@
 use crate::process::Lifetime;
 use crate::server::ServerPlan;
 use crate::wait::{Look, wait_for};
+use crate::wan::{Place, Wan};
 use crate::{Concord, Error, Result, Server, Sql, account, concord};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
+use crate::config::write_secret;
+pub use crate::config::{set, write_config};
 use crate::port::Port;
 
 /// Changes one region's configuration before it is written; gets the region's name and the whole file.
@@ -22,6 +26,7 @@ pub struct MeshPlan {
     edits: Vec<Edit>,
     lifetime: Lifetime,
     programs: Vec<(String, PathBuf)>,
+    places: Vec<Place>,
 }
 
 /// One region: its server and its Concord.
@@ -58,6 +63,7 @@ impl MeshPlan {
             edits: Vec::new(),
             lifetime: Lifetime::Ours,
             programs: Vec::new(),
+            places: Vec::new(),
         }
     }
 
@@ -97,6 +103,13 @@ impl MeshPlan {
         self
     }
 
+    /// Every Concord lives in its region's place of this WAN, whose regions have the same names, and reaches the others over it. Servers stay
+    /// where we are.
+    pub fn wan(mut self, wan: &Wan) -> Self {
+        self.places = wan.places().to_vec();
+        self
+    }
+
     /// Starts the servers and writes certificates, configurations and accounts; starts no Concord.
     pub async fn build(self) -> Result<Mesh> {
         // A missing binary is told before a server starts.
@@ -124,8 +137,11 @@ impl MeshPlan {
         for _ in &self.names {
             ports.push((Port::free()?, Port::free()?));
         }
-        let links: Vec<(String, u16)> =
-            self.names.iter().zip(&ports).map(|(name, (link, _))| (name.clone(), link.number())).collect();
+        let mut links = Vec::new();
+        for (name, (link, _)) in self.names.iter().zip(&ports) {
+            let host = self.place(name).map_or(Ipv4Addr::LOCALHOST, |place| place.address);
+            links.push((name.clone(), SocketAddrV4::new(host, link.number())));
+        }
 
         let mut servers = Vec::new();
         let count = u32::try_from(self.names.len()).unwrap_or(1);
@@ -138,6 +154,7 @@ impl MeshPlan {
             if let Some((_, program)) = self.programs.iter().find(|(of, _)| of == name) {
                 plan = plan.program(program.clone());
             }
+            plan = plan.listen_also(self.place(name).map(|place| place.test));
             servers.push(plan.launch(&dir.join(name))?);
         }
         let mut regions = Vec::new();
@@ -149,7 +166,8 @@ impl MeshPlan {
             let config = self.configure(&home, &certificates, name, &links, server.port(), http.number())?;
             account::create(&mut sql, &config).await?;
             let concord = Concord::new(name, &config, http.number(), &home.join("concord.log"))?
-                .lifetime(self.lifetime);
+                .lifetime(self.lifetime)
+                .place(self.place(name).cloned());
             regions.push(Region {
                 name: name.clone(),
                 server,
@@ -169,19 +187,23 @@ impl MeshPlan {
         Ok(mesh)
     }
 
+    fn place(&self, region: &str) -> Option<&Place> {
+        self.places.iter().find(|place| place.region == region)
+    }
+
     fn configure(
         &self,
         home: &Path,
         certificates: &Path,
         name: &str,
-        links: &[(String, u16)],
+        links: &[(String, SocketAddrV4)],
         mysql: u16,
         http: u16,
     ) -> Result<PathBuf> {
         let path = home.join("concord.toml");
         let mut arguments = vec!["init".to_owned(), "--region".to_owned(), name.to_owned()];
-        for (peer, port) in links.iter().filter(|(peer, _)| peer != name) {
-            arguments.extend(["--peer".to_owned(), format!("{peer}=127.0.0.1:{port}")]);
+        for (peer, link) in links.iter().filter(|(peer, _)| peer != name) {
+            arguments.extend(["--peer".to_owned(), format!("{peer}={link}")]);
         }
         arguments.extend(["--mesh-name", "shop", "--out"].map(str::to_owned));
         arguments.push(path.display().to_string());
@@ -192,22 +214,25 @@ impl MeshPlan {
         let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
         let mut table: toml::Table = toml::from_str(&text)
             .map_err(|error| Error::Unexpected(format!("`concord init` wrote no valid TOML: {error}")))?;
-        for (region, port) in links {
-            set(&mut table, &format!("mesh.regions.{region}.link"), format!("127.0.0.1:{port}"));
+        for (region, link) in links {
+            set(&mut table, &format!("mesh.regions.{region}.link"), link.to_string());
+            if region == name {
+                set(&mut table, "region.link.listen", link.to_string());
+            }
         }
-        let own = links.iter().find(|(region, _)| region == name).map_or(0, |(_, port)| *port);
+        let here = (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST);
+        let (mysql_host, http_host) = self.place(name).map_or(here, |place| (place.test, place.side));
         let file = |suffix: &str| certificates.join(suffix).display().to_string();
         set(&mut table, "region.data_dir", home.join("concord").display().to_string());
-        set(&mut table, "region.mysql.host", "127.0.0.1");
+        set(&mut table, "region.mysql.host", mysql_host.to_string());
         set(&mut table, "region.mysql.port", i64::from(mysql));
         set(&mut table, "region.mysql.user", account::USER);
         set(&mut table, "region.mysql.password_file", password.display().to_string());
-        set(&mut table, "region.link.listen", format!("127.0.0.1:{own}"));
         set(&mut table, "region.link.tls", true);
         set(&mut table, "region.link.ca", file("ca.pem"));
         set(&mut table, "region.link.cert", file(&format!("{name}.pem")));
         set(&mut table, "region.link.key", file(&format!("{name}.key")));
-        set(&mut table, "region.http.listen", format!("127.0.0.1:{http}"));
+        set(&mut table, "region.http.listen", format!("{http_host}:{http}"));
         for edit in &self.edits {
             edit(name, &mut table);
         }
@@ -358,32 +383,6 @@ impl Mesh {
     }
 }
 
-/// Sets a value at a dotted path, and makes the tables on the way.
-pub fn set(table: &mut toml::Table, path: &str, value: impl Into<toml::Value>) {
-    match path.split_once('.') {
-        None => {
-            table.insert(path.to_owned(), value.into());
-        }
-        Some((first, rest)) => {
-            let entry =
-                table.entry(first.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            if !entry.is_table() {
-                *entry = toml::Value::Table(toml::Table::new());
-            }
-            if let Some(inner) = entry.as_table_mut() {
-                set(inner, rest, value);
-            }
-        }
-    }
-}
-
-/// Writes a configuration.
-pub fn write_config(path: &Path, table: &toml::Table) -> Result<()> {
-    let text =
-        toml::to_string_pretty(table).map_err(|error| Error::Unexpected(format!("write TOML: {error}")))?;
-    std::fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
-}
-
 /// File and offset of the binlog's end.
 pub async fn binlog_end(sql: &mut Sql) -> Result<(String, u64)> {
     let rows = match sql.rows("SHOW BINARY LOG STATUS").await {
@@ -396,15 +395,4 @@ pub async fn binlog_end(sql: &mut Sql) -> Result<(String, u64)> {
         [file, offset, ..] => Ok((file.clone(), offset.parse().unwrap_or(0))),
         _ => Err(Error::Unexpected("SHOW BINARY LOG STATUS has too few columns".to_owned())),
     }
-}
-
-fn write_secret(path: &Path, secret: &str) -> Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let write = || -> std::io::Result<()> {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        writeln!(file, "{secret}")
-    };
-    write().map_err(Error::io(format!("write {}", path.display())))
 }

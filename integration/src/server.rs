@@ -3,6 +3,7 @@
 use crate::process::{Lifetime, Process};
 use crate::wait::{Look, wait_for};
 use crate::{Error, Result, Sql};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -25,6 +26,7 @@ pub struct ServerPlan {
     increment: (u32, u32),
     lifetime: Lifetime,
     program: Option<PathBuf>,
+    also: Option<Ipv4Addr>,
 }
 
 impl ServerPlan {
@@ -37,12 +39,19 @@ impl ServerPlan {
             increment: (1, 1),
             lifetime: Lifetime::Ours,
             program: None,
+            also: None,
         }
     }
 
     /// Another `mysqld` than the installation's.
     pub fn program(mut self, program: PathBuf) -> Self {
         self.program = Some(program);
+        self
+    }
+
+    /// It listens at this address, too, beside 127.0.0.1.
+    pub fn listen_also(mut self, address: Option<Ipv4Addr>) -> Self {
+        self.also = address;
         self
     }
 
@@ -217,7 +226,6 @@ impl Server {
         let (increment, offset) = self.plan.increment;
         let mut arguments: Vec<String> = [
             "--no-defaults",
-            "--bind-address=127.0.0.1",
             "--log-bin=binlog",
             "--gtid-mode=ON",
             "--enforce-gtid-consistency=ON",
@@ -232,7 +240,9 @@ impl Server {
         ]
         .map(str::to_owned)
         .to_vec();
+        let also = self.plan.also.map(|address| format!(",{address}")).unwrap_or_default();
         arguments.extend([
+            format!("--bind-address=127.0.0.1{also}"),
             format!("--datadir={}", self.dir.join("data").display()),
             format!("--log-error={}", self.dir.join("mysqld.err").display()),
             format!("--pid-file={}", socket_dir.join("pid").display()),
