@@ -29,6 +29,7 @@ pub mod memory;
 pub mod mesh;
 pub mod native;
 pub mod options;
+pub mod probe;
 pub mod progress;
 pub mod report;
 pub mod run;
