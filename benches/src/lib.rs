@@ -38,3 +38,4 @@ pub mod scene;
 pub mod skew;
 pub mod source;
 pub mod walk;
+pub mod wan;

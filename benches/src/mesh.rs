@@ -230,7 +230,8 @@ async fn passed(mesh: &Mesh) -> Result<Vec<u64>> {
     Ok(passed)
 }
 
-async fn expect_equal(mesh: &Mesh, workload: Workload) -> Result<()> {
+/// An error unless the tables of all regions are equal, by their checksums.
+pub(crate) async fn expect_equal(mesh: &Mesh, workload: Workload) -> Result<()> {
     let mut found = Vec::new();
     for region in &mesh.regions {
         found.push(drain::checksums(&mut region.server.root().await?, workload).await?);

@@ -28,7 +28,7 @@ pub struct Options {
     /// Rows of each of the eight tables, up to 100000
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=100_000))]
     pub rows: u64,
-    /// How long each load of group lag runs, in seconds [default: 30; 10 with --quick]
+    /// How long each load of groups lag, source and wan runs, in seconds [default: 30; 10 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u64).range(3..=600))]
     pub load_seconds: Option<u64>,
     /// Clients that write the backlog and the loads at once
@@ -71,6 +71,8 @@ pub enum Group {
     Source,
     /// CPU time and memory of each concord in meshes of 2, 3 and 5 regions; not with --quick, unless named by --only
     Mesh,
+    /// What replication adds to the way between two regions 100 ms apart, there and back, without loss and with a little
+    Wan,
 }
 
 impl Options {

@@ -239,6 +239,16 @@ const KEYS: &[Key] = &[
         target: Target::AtMost(1.0),
         meaning: "the same with 5 regions ÷ with 2, ÷ 5/2",
     },
+    Key {
+        name: "wan.added_ms_p99",
+        target: Target::AtMost(20.0),
+        meaning: "p99 from commit in a region to visible in another, less the 50 ms of the way, under steady loads in both, the worse direction, milliseconds",
+    },
+    Key {
+        name: "wan.added_ms_p99_with_loss",
+        target: Target::AtMost(120.0),
+        meaning: "the same while 0.1 % of the packets are lost, each way",
+    },
 ];
 
 /// What the rounds gave.

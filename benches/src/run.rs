@@ -5,7 +5,10 @@ use crate::progress::Progress;
 use crate::report::{Report, Sample};
 use crate::sbtest::{self, Workload};
 use crate::scene::{Backlog, SERVER_OPTIONS, Scene};
-use crate::{append, ceiling, compared, cpu, drain, extract, folder, lag, memory, mesh, skew, source, walk};
+use crate::{
+    append, ceiling, compared, cpu, drain, extract, folder, lag, memory, mesh, skew, source, walk, wan,
+};
+use integration::namespace::Home;
 use integration::{Error, Result};
 use std::path::Path;
 
@@ -15,8 +18,9 @@ const MARK: &str = ".concord-bench";
 /// A load average from which on a run says that it was not alone.
 const BUSY: f64 = 1.0;
 
-/// Runs all groups that are asked for. A figure that misses its target is no error.
-pub async fn run(options: &Options) -> Result<()> {
+/// Runs all groups that are asked for. A figure that misses its target is no error. `home` is what came of entering a network of
+/// our own, where a group that needs one is asked for.
+pub async fn run(options: &Options, home: Option<Result<Home>>) -> Result<()> {
     let progress = Progress::start();
     let out = options.out()?;
     let work = fresh_work(&out)?;
@@ -93,6 +97,14 @@ pub async fn run(options: &Options) -> Result<()> {
     }
     if options.wants(Group::Mesh) {
         mesh::run(&work.join("mesh"), options, &progress, &mut report).await?;
+    }
+    match home {
+        Some(Ok(home)) => {
+            write(&mut report, &out, &progress)?;
+            wan::run(&work.join("wan"), home, options, &progress, &mut report).await?;
+        }
+        Some(Err(error)) => wan::gap(&mut report, &error.to_string()),
+        None => {}
     }
     if options.wants(Group::Memory) {
         report.figure("memory.rss_mib_max", Sample::of(vec![resident_kib_max as f64 / 1024.0]));
