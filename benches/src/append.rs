@@ -1,11 +1,14 @@
-//! Appending records to the log with a sync after every few, beside plain writes and syncs of the same bytes in the same steps.
+//! Appending records to the log with a sync after every few, beside plain writes and syncs of the same bytes in the same steps,
+//! and beside `sled` that takes as many records of as many bytes.
 
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::report::{Report, Sample, Sheet};
+use crate::rivals::{self, Rivals};
 use integration::shop::dice::Dice;
 use integration::{Error, Result};
 use log_store::{Identity, Store};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -24,27 +27,43 @@ pub fn run(scratch: &Path, options: &Options, progress: &Progress, report: &mut 
     let mut sheet = Sheet::new("log", "Appending and syncing, MB/s", &["MB/s"]);
     let mut ratios = Vec::new();
     let mut rates = Vec::new();
+    let mut sled_ratios = Vec::new();
+    let rivals = Rivals::find();
     let rounds = options.rounds();
     for step in STEPS {
         let batches = batches(step, total_bytes, options.seed);
         for round in 1..=rounds {
             let plain = plain(&scratch.join("plain"), &batches)?;
             let log = log(&scratch.join("log"), &batches)?;
-            progress.say(format!(
+            let mut said = format!(
                 "log: round {round} of {rounds}, {step} records a sync: plain file {plain:.0} MB/s, log {log:.0} MB/s"
-            ));
+            );
             sheet.add(&format!("plain write and fdatasync, as many bytes as {step} records"), &[plain]);
             sheet.add(&format!("log, {step} records a sync"), &[log]);
             if step == STEPS[1] {
                 ratios.push(log / plain);
                 rates.push(log);
             }
+            if let Some(rivals) = &rivals {
+                let sled = sled(rivals, &scratch.join("sled"), step, &batches)?;
+                let _ = write!(said, ", sled {sled:.0} MB/s");
+                sheet.add(&format!("sled, {step} records a flush"), &[sled]);
+                if step == STEPS[1] {
+                    sled_ratios.push(log / sled);
+                }
+            }
+            progress.say(said);
         }
     }
     report.sheet(sheet);
     report.note("log.step", format!("{} records of {EVENT_BYTES} bytes of events a sync", STEPS[1]));
     report.figure("log.append_ratio_vs_disk", Sample::of(ratios));
     report.figure("log.append_mb_per_s", Sample::of(rates));
+    if sled_ratios.is_empty() {
+        report.gap("log.append_ratio_vs_sled", rivals::ABSENT);
+    } else {
+        report.figure("log.append_ratio_vs_sled", Sample::of(sled_ratios));
+    }
     Ok(())
 }
 
@@ -123,4 +142,14 @@ fn log(dir: &Path, batches: &[Vec<u8>]) -> Result<f64> {
     drop(store);
     crate::folder::remove(dir)?;
     Ok(rate)
+}
+
+/// Records as many and, but for less than a byte each, as long as those of the batches.
+fn sled(rivals: &Rivals, dir: &Path, step: u64, batches: &[Vec<u8>]) -> Result<f64> {
+    crate::folder::settle()?;
+    let records = step * batches.len() as u64;
+    let bytes: usize = batches.iter().map(Vec::len).sum();
+    let sled = rivals.append(dir, records, bytes as u64 / records, step)?;
+    crate::folder::remove(dir)?;
+    Ok(sled.count as f64 / 1e6 / sled.seconds)
 }

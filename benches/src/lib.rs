@@ -32,6 +32,7 @@ pub mod options;
 pub mod probe;
 pub mod progress;
 pub mod report;
+pub mod rivals;
 pub mod run;
 pub mod sbtest;
 pub mod scene;

@@ -57,7 +57,7 @@ pub enum Group {
     Lag,
     /// Reading the binlog into the log, beside mysqlbinlog
     Extract,
-    /// Walking over row changes in memory, beside mysql_common
+    /// Walking over row changes in memory, beside mysql_common and mysql_cdc
     Walk,
     /// The drain again with a backlog of inserts only, where no two transactions change one row
     Insert,
@@ -65,7 +65,7 @@ pub enum Group {
     Skew,
     /// One transaction of two GiB (a tenth of it with --quick), and the highest memory of all groups of the run
     Memory,
-    /// Appending to the log, beside plain writes of the same bytes
+    /// Appending to the log, beside plain writes of the same bytes and beside sled
     Log,
     /// What clients of two writing servers keep of their rate: Concord both ways beside circular replication
     Source,

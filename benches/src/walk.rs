@@ -1,21 +1,30 @@
-//! Walking over the row changes of the backlog's binlog in memory, beside `mysql_common`'s iteration over the same rows.
+//! Walking over the row changes of the backlog's binlog in memory, beside the walks of libraries over the same rows, each in a process of its own.
 //!
 //! Ours verifies every event's checksum, finds each row's bytes and hashes its primary key before and after, which is all that extraction and
-//! conflict detection need. Theirs decodes each row's values, which is what its iterator offers.
-
-#[cfg(feature = "rivals")]
-mod mysql_common;
+//! conflict detection need. Theirs decode each row's values, which is what their iterators offer.
+//! `mysql_cdc` gets the events as a file that is in the page cache, which its reader is for, and once more in memory, without that reader's
+//! two system calls an event.
 
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::report::{Report, Sample, Sheet};
+use crate::rivals::{self, Measured, Rivals};
 use crate::scene::{Backlog, Scene};
 use integration::{Error, Result};
+use std::fmt::Write as _;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 use transaction::binlog::{EventError, EventKind, RowsEvent, Tables, for_each_event};
 use transaction::key::keys_of_change;
 use transaction::{KeyHash, Weights};
+
+/// Whose walks ours is beside: the word of `rivals` for it, its name in the report, and the figure.
+const RIVALS: [(&str, &str, &str); 3] = [
+    ("mysql-common", "mysql_common: rows iterated", "walk.ratio_vs_mysql_common"),
+    ("mysql-cdc", "mysql_cdc: rows iterated, from a file", "walk.ratio_vs_mysql_cdc"),
+    ("mysql-cdc-in-memory", "mysql_cdc: rows iterated, in memory", "walk.ratio_vs_mysql_cdc_in_memory"),
+];
 
 /// The four bytes at the start of a binlog file, before its Format_description event.
 const MAGIC_LEN: usize = 4;
@@ -31,36 +40,43 @@ pub fn run(
     let binlog = Binlog::read(scene, backlog)?;
     let mut sheet =
         Sheet::new("walk", "Walking over the backlog's row changes in memory", &["million rows/s", "MB/s"]);
-    let mut ratios = Vec::new();
+    let rivals = Rivals::find();
+    let file = scene.scratch()?.join("backlog.binlog");
+    if rivals.is_some() {
+        binlog.write(&file)?;
+    }
+    let mut ratios = RIVALS.map(|_| Vec::new());
     let rounds = options.rounds();
     for round in 1..=rounds {
         let start = Instant::now();
-        let our_rows = ours(&binlog)?;
-        let our_seconds = start.elapsed().as_secs_f64();
-        let cells =
-            |seconds: f64| [our_rows as f64 / 1e6 / seconds, binlog.events.len() as f64 / 1e6 / seconds];
-        sheet.add("ours: keys found, checksums verified", &cells(our_seconds));
-        let start = Instant::now();
-        let Some(their_rows) = rival(&binlog)? else { continue };
-        let their_seconds = start.elapsed().as_secs_f64();
-        if our_rows != their_rows || our_rows == 0 {
-            return Err(Error::Unexpected(format!(
-                "we found {our_rows} row changes and mysql_common {their_rows}"
-            )));
+        let our = Measured { count: ours(&binlog)?, seconds: start.elapsed().as_secs_f64() };
+        let cells = |one: Measured| {
+            [one.count as f64 / 1e6 / one.seconds, binlog.events.len() as f64 / 1e6 / one.seconds]
+        };
+        sheet.add("ours: keys found, checksums verified", &cells(our));
+        let mut said =
+            format!("walk: round {round} of {rounds}: {} row changes, ours {:.3} s", our.count, our.seconds);
+        for ((by, name, _), ratios) in RIVALS.iter().zip(&mut ratios) {
+            let Some(rivals) = &rivals else { continue };
+            let their = rivals.walk(&file, by)?;
+            if our.count != their.count {
+                let (our, their) = (our.count, their.count);
+                return Err(Error::Unexpected(format!("we found {our} row changes and {by} {their}")));
+            }
+            sheet.add(name, &cells(their));
+            let _ = write!(said, ", {by} {:.3} s", their.seconds);
+            ratios.push(their.seconds / our.seconds);
         }
-        sheet.add("mysql_common: rows iterated", &cells(their_seconds));
-        progress.say(format!(
-            "walk: round {round} of {rounds}: {our_rows} row changes, ours {our_seconds:.3} s, mysql_common {their_seconds:.3} s"
-        ));
-        ratios.push(their_seconds / our_seconds);
+        progress.say(said);
     }
     report.sheet(sheet);
-    if ratios.is_empty() {
-        report.gap("walk.ratio_vs_mysql_common", "this build has no rivals; add --features rivals");
-    } else {
-        report.figure("walk.ratio_vs_mysql_common", Sample::of(ratios));
+    for ((_, _, figure), ratios) in RIVALS.iter().zip(ratios) {
+        if ratios.is_empty() {
+            report.gap(figure, rivals::ABSENT);
+        } else {
+            report.figure(figure, Sample::of(ratios));
+        }
     }
-    report.gap("walk.ratio_vs_mysql_cdc", "mysql_cdc is not a dependency of this workspace");
     Ok(())
 }
 
@@ -84,6 +100,12 @@ impl Binlog {
         let head_len = MAGIC_LEN + u32::from_le_bytes(*length) as usize;
         let head = bytes.get(..head_len).ok_or_else(short)?.to_vec();
         Ok(Self { head, events })
+    }
+
+    /// As a file of its own: the head, then the backlog.
+    fn write(&self, path: &Path) -> Result<()> {
+        let whole = [self.head.as_slice(), &self.events].concat();
+        std::fs::write(path, whole).map_err(Error::io(format!("write {}", path.display())))
     }
 }
 
@@ -122,18 +144,4 @@ fn ours(binlog: &Binlog) -> Result<u64> {
     })
     .map_err(|Stopped(reason)| Error::Unexpected(format!("our walk over the backlog: {reason}")))?;
     Ok(rows)
-}
-
-/// How many row changes `mysql_common` finds; `None` if it is not part of this build.
-fn rival(binlog: &Binlog) -> Result<Option<u64>> {
-    #[cfg(feature = "rivals")]
-    let found = mysql_common::row_changes(binlog)
-        .map(Some)
-        .map_err(Error::io("mysql_common's walk over the backlog"));
-    #[cfg(not(feature = "rivals"))]
-    let found = {
-        let _ = black_box(&binlog.head);
-        Ok(None)
-    };
-    found
 }
