@@ -258,7 +258,7 @@ impl RecordStream for Stream {
                     ));
                 };
                 let log = self.log.clone();
-                let mut read = move || {
+                let read = move || {
                     let batch = reading.next_batch(&log, bytes_max);
                     (reading, batch)
                 };
