@@ -22,8 +22,8 @@ use transaction::{KeyHash, Weights};
 /// Whose walks ours is beside: the word of `rivals` for it, its name in the report, and the figure.
 const RIVALS: [(&str, &str, &str); 3] = [
     ("mysql-common", "mysql_common: rows iterated", "walk.ratio_vs_mysql_common"),
-    ("mysql-cdc", "mysql_cdc: rows iterated, from a file", "walk.ratio_vs_mysql_cdc"),
-    ("mysql-cdc-in-memory", "mysql_cdc: rows iterated, in memory", "walk.ratio_vs_mysql_cdc_in_memory"),
+    ("mysql-cdc", "mysql_cdc: rows iterated, from a file", "walk.ratio_vs_mysql_cdc_from_file"),
+    ("mysql-cdc-in-memory", "mysql_cdc: rows iterated, in memory", "walk.ratio_vs_mysql_cdc"),
 ];
 
 /// The four bytes at the start of a binlog file, before its Format_description event.

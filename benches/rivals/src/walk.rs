@@ -28,9 +28,9 @@ pub(crate) fn run(path: &Path, walker: Walker) -> Result<String, String> {
     let failed = |what: &str, reason: String| format!("{what} {}: {reason}", path.display());
     // Also so that the clock finds the file in the page cache.
     let bytes = std::fs::read(path).map_err(|error| failed("read", error.to_string()))?;
-    let events = bytes
-        .strip_prefix(MAGIC)
-        .ok_or_else(|| failed("walk over", "it does not begin with a binlog file's magic bytes".to_owned()))?;
+    let events = bytes.strip_prefix(MAGIC).ok_or_else(|| {
+        failed("walk over", "it does not begin with a binlog file's magic bytes".to_owned())
+    })?;
     let unparsed = |reason: String| failed("parse an event of", reason);
     let (rows, seconds) = match walker {
         Walker::MysqlCdc => {
