@@ -25,8 +25,8 @@
 mod answer;
 mod backoff;
 mod beat;
-pub mod congestion;
-mod contract;
+mod congestion;
+pub mod contract;
 mod credit;
 mod error;
 pub mod foreign;
