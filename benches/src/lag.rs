@@ -1,5 +1,6 @@
 //! From commit at the source to visible at the target, under a steady half of what the source can do.
 
+use crate::cpu::Machine;
 use crate::load::LoadPlan;
 use crate::options::Options;
 use crate::probe::{Delays, Probing};
@@ -42,6 +43,8 @@ struct Round {
     rate: f64,
     /// From the load's end until the last probe was seen, in seconds.
     behind_seconds: f64,
+    /// The share of the machine's processors that nobody used during the load, from 0 to 1.
+    idle: f64,
 }
 
 /// Runs the group.
@@ -57,7 +60,8 @@ pub async fn run(
         "lag.load_rate_wanted",
         format!("{rate:.0} transactions a second, half of the source's maximum"),
     );
-    let columns = ["p50 ms", "p99 ms", "max ms", "load tx/s", "seconds behind at the end"];
+    let columns =
+        ["p50 ms", "p99 ms", "max ms", "load tx/s", "seconds behind at the end", "processors idle %"];
     let mut sheet =
         Sheet::new("lag", "Commit at the source to visible at the target, milliseconds", &columns);
     let mut of_carrier = [const { Vec::new() }; 3];
@@ -66,11 +70,12 @@ pub async fn run(
         for (carrier, kept) in Carrier::ALL.into_iter().zip(&mut of_carrier) {
             let of = one(scene, carrier, rate, seconds, options).await?;
             progress.say(format!(
-                "lag: round {round} of {rounds}: {}: p50 {:.2} ms, p99 {:.2} ms under {:.0}/s ({} probes)",
+                "lag: round {round} of {rounds}: {}: p50 {:.2} ms, p99 {:.2} ms under {:.0}/s, processors {:.0} % idle ({} probes)",
                 carrier.name(),
                 of.delays.quantile(0.5),
                 of.delays.quantile(0.99),
                 of.rate,
+                of.idle * 100.0,
                 of.delays.count()
             ));
             let cells = [
@@ -79,6 +84,7 @@ pub async fn run(
                 of.delays.quantile(1.0),
                 of.rate,
                 of.behind_seconds,
+                of.idle * 100.0,
             ];
             sheet.add(carrier.name(), &cells);
             if of.rate < rate * 0.95 {
@@ -164,18 +170,20 @@ async fn one(
     drain::warm(&mut sql, Workload::WRITE_ONLY).await?;
     folder::settle()?;
 
+    let machine = Machine::now()?;
     let load = load_plan(source, options, Some(rate)).start().await?;
     let writer = Sql::connect(source, "root", None).await?;
     let probing = Probing::start(writer, sql, "sbtest.probe", Duration::ZERO);
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     load.stop();
     probing.stop();
+    let idle = Machine::now()?.idle_since(machine);
     let loaded = load.finish(|_| ()).await?;
     let ended = Instant::now();
     let delays = probing.finish().await?;
     let behind_seconds = ended.elapsed().as_secs_f64();
     scene.kill();
-    Ok(Round { delays, rate: loaded.rate(), behind_seconds })
+    Ok(Round { delays, rate: loaded.rate(), behind_seconds, idle })
 }
 
 /// Starts the source and a replica of it that has caught up; the replica's port.
