@@ -51,6 +51,13 @@ async fn a_restart_amid_unstable_histories_finds_all_that_retention_had_to_leave
             break held[0].clone();
         }
     };
+    // Equal tables do not say that the regions have told each other: what is not stable before the pauses stays so.
+    wait_for("all that was written to become stable", BOUND, async || {
+        let status = stage.mesh.region("eu")?.concord.status().await?;
+        Ok(Look::when(status.stable_everywhere, (), "eu is not stable everywhere"))
+    })
+    .await
+    .unwrap();
     // From here on ap applies nothing, so nothing that eu and us write becomes stable; and what ap writes, nobody applies.
     for (region, origin) in [("ap", "eu"), ("ap", "us"), ("eu", "ap"), ("us", "ap")] {
         stage.hold_one(region, origin).await.unwrap();
