@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::binlog::{Column, ColumnType, EventError, RowChange, TableMap, row_values};
+use crate::binlog::{Column, ColumnType, EventError, RowChange, TableMap, key_values};
 
 /// 128-bit hash of a table and a primary key as the server compares it.
 ///
@@ -269,21 +269,21 @@ pub fn key_of_columns_named(
         scratch.extend_from_slice(name.as_bytes());
         scratch.push(0);
     }
-    let values = row_values(table, image)?;
+    let values = key_values(table, image, columns)?;
     let mut null = false;
-    for (place, _) in columns {
+    for ((place, _), value) in columns.iter().zip(values) {
         let unknown = EventError::Malformed { event: "Table_map", what: "it lacks a column of a key" };
         let column = table.columns.get(*place).ok_or(unknown)?;
         if !table.has(*place) {
             return Err(KeyError::Absent { table: table.full_name(), column: column.name.clone() });
         }
-        null |= values[*place].is_none();
+        null |= value.is_none();
     }
     if null {
         return Ok(None);
     }
-    for (place, prefix) in columns {
-        let (column, value) = (&table.columns[*place], values[*place].unwrap_or_default());
+    for ((place, prefix), value) in columns.iter().zip(values) {
+        let (column, value) = (&table.columns[*place], value.unwrap_or_default());
         let start = scratch.len();
         scratch.extend_from_slice(&[0; 4]);
         weigh_column(table, column, value, *prefix, weights, scratch)?;
@@ -344,7 +344,15 @@ pub fn keys_of_change(
             }
             found => found,
         };
-    Ok((key(change.before)?, key(change.after)?))
+    let before = key(change.before)?;
+    // Most updates leave the key as it was, and then it need not be weighed and hashed again.
+    if let (Some(_), Some(one), Some(other)) = (before, change.before, change.after) {
+        let values = |image| key_values(table, image, &table.primary_key);
+        if values(one)? == values(other)? {
+            return Ok((before, before));
+        }
+    }
+    Ok((before, key(change.after)?))
 }
 
 /// Collation id of `binary`.
@@ -609,5 +617,47 @@ mod tests {
             key_of_columns_named(("s", "parent"), &child, &orphan, &columns, &weights, &mut scratch),
             Ok(None)
         );
+    }
+
+    /// A table of `count` INTs, with this primary key.
+    fn of_integers(count: usize, primary_key: Vec<(usize, u32)>) -> TableMap {
+        let mut table = table(ColumnType::Int(4), 0);
+        table.columns = vec![table.columns[0].clone(); count];
+        table.present = crate::binlog::full_bitmap(count);
+        table.primary_key = primary_key;
+        table
+    }
+
+    fn row(values: &[u32]) -> Vec<u8> {
+        let mut image = vec![0; values.len().div_ceil(8)];
+        image.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        image
+    }
+
+    #[test]
+    fn an_update_has_one_key_unless_it_changes_a_column_of_it() {
+        let (weights, mut scratch, mut needs) = (weights(), Vec::new(), Vec::new());
+        let table = of_integers(4, vec![(2, 0), (0, 0)]);
+        let before = row(&[1, 2, 3, 4]);
+        for (after, same) in [([1, 9, 3, 9], true), ([9, 2, 3, 4], false), ([1, 2, 9, 4], false)] {
+            let after = row(&after);
+            let change = RowChange { before: Some(&before), after: Some(&after) };
+            let keys = keys_of_change(&table, &change, &weights, &mut scratch, &mut needs).unwrap();
+            let mut alone = |image| Some(key_of(&table, image, &weights, &mut scratch).unwrap());
+            assert_eq!(keys, (alone(&before), alone(&after)));
+            assert_eq!(keys.0 == keys.1, same);
+        }
+        assert_eq!(needs, []);
+    }
+
+    #[test]
+    fn a_key_has_at_most_sixteen_columns() {
+        let (weights, mut scratch) = (weights(), Vec::new());
+        let key = |count| (0..count).map(|place| (place, 0)).collect();
+        let mut of =
+            |count| key_of(&of_integers(20, key(count)), &row(&[7; 20]), &weights, &mut scratch).map(drop);
+        assert_eq!(of(16), Ok(()));
+        let what = "a key has more than 16 columns";
+        assert_eq!(of(17), Err(KeyError::Event(EventError::Malformed { event: "Table_map", what })));
     }
 }

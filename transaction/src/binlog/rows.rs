@@ -1,6 +1,7 @@
 //! Row changes, without decoding more than their lengths.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::input::Input;
@@ -123,9 +124,7 @@ const CUT: EventError = EventError::Malformed { event: "rows", what: "a row ends
 
 /// Length of the image at the start of `bytes`.
 pub(super) fn image_len(table: &TableMap, bytes: &[u8]) -> Result<usize, EventError> {
-    let mut end = 0;
-    walk_image(table, bytes, |_, range| end = range.map_or(end, |range| range.end))?;
-    Ok(end.max(table.nulls_len()))
+    walk_columns(table, bytes, table.columns.len(), |_, _| {})
 }
 
 /// Calls `visit` for each column of an image with where its value lies, length field left out; `None` is NULL, or a
@@ -133,12 +132,22 @@ pub(super) fn image_len(table: &TableMap, bytes: &[u8]) -> Result<usize, EventEr
 pub(super) fn walk_image(
     table: &TableMap,
     image: &[u8],
-    mut visit: impl FnMut(usize, Option<std::ops::Range<usize>>),
+    visit: impl FnMut(usize, Option<Range<usize>>),
 ) -> Result<(), EventError> {
+    walk_columns(table, image, table.columns.len(), visit).map(drop)
+}
+
+/// The same for the first `count` columns; returns where the last of them ends.
+fn walk_columns(
+    table: &TableMap,
+    image: &[u8],
+    count: usize,
+    mut visit: impl FnMut(usize, Option<Range<usize>>),
+) -> Result<usize, EventError> {
     let nulls = image.get(..table.nulls_len()).ok_or(CUT)?;
     let mut at = nulls.len();
     let mut bit = 0;
-    for (place, column) in table.columns.iter().enumerate() {
+    for (place, column) in table.columns.iter().enumerate().take(count) {
         if !table.has(place) {
             visit(place, None);
             continue;
@@ -153,7 +162,7 @@ pub(super) fn walk_image(
         visit(place, Some(at + prefix..at + prefix + len));
         at += prefix + len;
     }
-    Ok(())
+    Ok(at)
 }
 
 /// The values of a row image in column order, without their length fields; `None` is NULL, or a column that the
@@ -163,6 +172,31 @@ pub fn row_values<'a>(table: &TableMap, image: &'a [u8]) -> Result<Vec<Option<&'
     walk_image(table, image, |_, range| values.push(range.map(|range| &image[range])))?;
     Ok(values)
 }
+
+/// The values of a key's columns, in key order; no column behind the key's last is looked at. `columns` are places with prefix
+/// lengths. Fails if there are more than [`KEY_COLUMNS_MAX`]; a column that the image does not have is `None`, as NULL is.
+pub(crate) fn key_values<'a>(
+    table: &TableMap,
+    image: &'a [u8],
+    columns: &[(usize, u32)],
+) -> Result<[Option<&'a [u8]>; KEY_COLUMNS_MAX], EventError> {
+    let mut values = [None; KEY_COLUMNS_MAX];
+    if columns.len() > values.len() {
+        return Err(EventError::Malformed { event: "Table_map", what: "a key has more than 16 columns" });
+    }
+    let count = columns.iter().map(|(place, _)| place + 1).max().unwrap_or(0);
+    walk_columns(table, image, count, |at, range| {
+        for (value, (place, _)) in values.iter_mut().zip(columns) {
+            if *place == at {
+                *value = range.clone().map(|range| &image[range]);
+            }
+        }
+    })?;
+    Ok(values)
+}
+
+/// Most columns of a key (MySQL 8.4 Reference Manual, "Multiple-Column Indexes").
+pub(crate) const KEY_COLUMNS_MAX: usize = 16;
 
 /// The table maps in force, by table id; a map that comes again unchanged is not parsed again.
 #[derive(Debug, Clone, Default)]

@@ -62,7 +62,12 @@ impl TableMap {
 
     /// Length of the null bitmap of a row image, in bytes: a bit per column that it has.
     pub(super) fn nulls_len(&self) -> usize {
-        (0..self.columns.len()).filter(|place| self.has(*place)).count().div_ceil(8)
+        // Counted bytewise, as this is done for each image; bits behind the last column count for nothing.
+        let (whole, rest) = (self.columns.len() / 8, self.columns.len() % 8);
+        let (head, tail) = self.present.split_at(whole.min(self.present.len()));
+        let of_tail = tail.first().map_or(0, |byte| byte & ((1 << rest) - 1));
+        let ones: u32 = head.iter().map(|byte| byte.count_ones()).sum();
+        (ones + of_tail.count_ones()).div_ceil(8) as usize
     }
 
     /// Reads the body of the event.
