@@ -126,12 +126,14 @@ fn ours(binlog: &Binlog) -> Result<u64> {
     for_each_event::<Stopped>(&binlog.events, true, &mut |event| {
         match event.header.kind {
             EventKind::Gtid | EventKind::GtidTagged => tables.trim(),
-            EventKind::TableMap => drop(tables.note(event.body)?),
+            EventKind::TableMap => {
+                tables.note(event.body)?;
+            }
             EventKind::WriteRows | EventKind::UpdateRows | EventKind::DeleteRows => {
                 let found = RowsEvent::decode(event)?;
-                let table = tables.of(&found)?.clone();
-                for change in found.changes(&table) {
-                    let keys = keys_of_change(&table, &change?, &weights, &mut scratch, &mut needs);
+                let table = tables.of(&found)?;
+                for change in found.changes(table) {
+                    let keys = keys_of_change(table, &change?, &weights, &mut scratch, &mut needs);
                     let keys: (Option<KeyHash>, Option<KeyHash>) =
                         keys.map_err(|error| Stopped(error.to_string()))?;
                     black_box(keys);

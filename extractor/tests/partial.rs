@@ -100,7 +100,7 @@ fn an_update_that_is_too_long_when_whole_halts_with_its_table() {
     let (mut tables, mut lens) = (Tables::default(), None);
     for_each_event::<EventError>(UPDATES, true, &mut |event| {
         match event.header.kind {
-            EventKind::TableMap => drop(tables.note(event.body)?),
+            EventKind::TableMap => tables.note(event.body).map(drop)?,
             EventKind::PartialUpdateRows if lens.is_none() => {
                 let whole = partial::complete(event, true, &mut tables)?;
                 lens = Some((event.body.len(), Event::split(&whole, true)?.0.body.len()));

@@ -75,7 +75,7 @@ fn complete(bytes: &[u8]) {
     let mut tables = Tables::default();
     let _ = for_each_event::<EventError>(bytes, false, &mut |event| {
         match event.header.kind {
-            EventKind::TableMap => drop(tables.note(event.body)?),
+            EventKind::TableMap => tables.note(event.body).map(drop)?,
             EventKind::PartialUpdateRows => {
                 if let Ok(whole) = partial::complete(event, false, &mut tables) {
                     for_each_event::<EventError>(&whole, false, &mut |event| {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::binlog::{Column, ColumnType, EventError, RowChange, TableMap, key_values};
+use crate::binlog::{Column, ColumnType, EventError, KeyValues, RowChange, TableMap, key_values};
 
 /// 128-bit hash of a table and a primary key as the server compares it.
 ///
@@ -228,8 +228,9 @@ pub fn key_of(
     if table.primary_key.is_empty() {
         return Err(KeyError::NoPrimaryKey { table: table.full_name() });
     }
-    let null = KeyError::Event(EventError::Malformed { event: "rows", what: "a primary key column is NULL" });
-    key_of_columns(table, image, &table.primary_key, weights, scratch)?.ok_or(null)
+    let null =
+        || KeyError::Event(EventError::Malformed { event: "rows", what: "a primary key column is NULL" });
+    key_of_columns(table, image, &table.primary_key, weights, scratch)?.ok_or_else(null)
 }
 
 /// The hash of any columns of a row image, compared as a key of the table compares them; `None` if one of them is NULL,
@@ -269,11 +270,12 @@ pub fn key_of_columns_named(
         scratch.extend_from_slice(name.as_bytes());
         scratch.push(0);
     }
-    let values = key_values(table, image, columns)?;
+    let mut room = KeyValues::default();
+    let values = key_values(table, image, columns, &mut room)?;
     let mut null = false;
     for ((place, _), value) in columns.iter().zip(values) {
-        let unknown = EventError::Malformed { event: "Table_map", what: "it lacks a column of a key" };
-        let column = table.columns.get(*place).ok_or(unknown)?;
+        let unknown = || EventError::Malformed { event: "Table_map", what: "it lacks a column of a key" };
+        let column = table.columns.get(*place).ok_or_else(unknown)?;
         if !table.has(*place) {
             return Err(KeyError::Absent { table: table.full_name(), column: column.name.clone() });
         }
@@ -347,8 +349,11 @@ pub fn keys_of_change(
     let before = key(change.before)?;
     // Most updates leave the key as it was, and then it need not be weighed and hashed again.
     if let (Some(_), Some(one), Some(other)) = (before, change.before, change.after) {
-        let values = |image| key_values(table, image, &table.primary_key);
-        if values(one)? == values(other)? {
+        let mut room = [KeyValues::default(); 2];
+        let [left, right] = &mut room;
+        if key_values(table, one, &table.primary_key, left)?
+            == key_values(table, other, &table.primary_key, right)?
+        {
             return Ok((before, before));
         }
     }

@@ -21,7 +21,7 @@ pub fn name(text: &str) -> RegionName {
 
 /// A table map from its event.
 pub fn table(event: &[u8]) -> Arc<TableMap> {
-    Tables::default().note(&event[19..event.len() - 4]).unwrap()
+    Tables::default().note(&event[19..event.len() - 4]).unwrap().clone()
 }
 
 /// Knows collation 255, whose weights it must ask for, and 46, which is binary.

@@ -49,7 +49,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Vec<Rows>, EventError> {
     for_each_event::<EventError>(events, true, &mut |event| {
         match event.header.kind {
             EventKind::TableMap => {
-                let map = tables.note(event.body)?;
+                let map = tables.note(event.body)?.clone();
                 maps.insert(map.table_id, map);
             }
             EventKind::WriteRows | EventKind::UpdateRows | EventKind::DeleteRows => {

@@ -51,6 +51,7 @@ const DIGIT_BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 
 impl ColumnType {
     /// Length of the value at the start of `bytes`, and of the length field before it; `None` if `bytes` is too short.
+    #[inline]
     pub fn value_len(self, bytes: &[u8]) -> Option<(usize, usize)> {
         let fixed = |len: usize| Some((0, len));
         let prefixed = |prefix: usize| {

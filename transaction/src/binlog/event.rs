@@ -86,6 +86,7 @@ pub struct EventHeader {
 
 impl EventHeader {
     /// Reads the header at the start of `bytes`.
+    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Self, EventError> {
         let Some(b) = bytes.first_chunk::<HEADER_LEN>() else {
             return Err(EventError::Malformed { event: "some", what: "it is shorter than a header" });
@@ -113,15 +114,18 @@ pub struct Event<'a> {
 
 impl<'a> Event<'a> {
     /// The event at the start of `bytes`, and what follows it. `checksum`: it ends with a CRC32, which is verified.
+    #[inline]
     pub fn split(bytes: &'a [u8], checksum: bool) -> Result<(Self, &'a [u8]), EventError> {
         let header = EventHeader::decode(bytes)?;
         let malformed = |what| EventError::Malformed { event: header.kind.name(), what };
         let len = header.event_len as usize;
-        let (event, rest) = bytes.split_at_checked(len).ok_or(malformed("its length is beyond its bytes"))?;
-        let mut body = event.get(HEADER_LEN..).ok_or(malformed("its length is shorter than its header"))?;
+        let (event, rest) =
+            bytes.split_at_checked(len).ok_or_else(|| malformed("its length is beyond its bytes"))?;
+        let mut body =
+            event.get(HEADER_LEN..).ok_or_else(|| malformed("its length is shorter than its header"))?;
         if checksum {
             let (content, sum) =
-                body.split_last_chunk::<4>().ok_or(malformed("it has no room for its checksum"))?;
+                body.split_last_chunk::<4>().ok_or_else(|| malformed("it has no room for its checksum"))?;
             if crc32fast::hash(&event[..len - 4]) != u32::from_le_bytes(*sum) {
                 return Err(EventError::Checksum { event: header.kind.name() });
             }

@@ -19,7 +19,7 @@ impl<'a> Input<'a> {
     }
 
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], EventError> {
-        let (head, rest) = self.rest.split_at_checked(len).ok_or(self.malformed("it ends early"))?;
+        let (head, rest) = self.rest.split_at_checked(len).ok_or_else(|| self.malformed("it ends early"))?;
         self.rest = rest;
         Ok(head)
     }
@@ -50,12 +50,12 @@ impl<'a> Input<'a> {
         usize::try_from(len)
             .ok()
             .filter(|len| *len <= self.rest.len())
-            .ok_or(self.malformed("a length is beyond its end"))
+            .ok_or_else(|| self.malformed("a length is beyond its end"))
     }
 
     /// A variable-length integer of `mysql::serialization`: as many further bytes as the first has trailing ones.
     pub(super) fn varlen(&mut self) -> Result<u64, EventError> {
-        let first = *self.rest.first().ok_or(self.malformed("it ends early"))?;
+        let first = *self.rest.first().ok_or_else(|| self.malformed("it ends early"))?;
         let further = first.trailing_ones() as usize;
         if further == 8 {
             self.byte()?;

@@ -34,7 +34,7 @@ pub use json::Json;
 pub use literal::sql_identifier;
 pub use payload::PayloadHeader;
 pub use query::{QueryEvent, Statement};
-pub(crate) use rows::key_values;
+pub(crate) use rows::{KeyValues, key_values};
 pub use rows::{RowChange, RowsEvent, RowsKind, Tables, row_values};
 pub use session::{SessionFlags, SessionState};
 pub use table_map::{TableMap, full_bitmap};

@@ -1,8 +1,10 @@
 //! Row changes, without decoding more than their lengths.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use super::input::Input;
 use super::table_map::TableMap;
@@ -61,7 +63,7 @@ impl<'a> RowsEvent<'a> {
         };
         let flags = input.uint(2)? as u16;
         let extra_len =
-            input.uint(2)?.checked_sub(2).ok_or(input.malformed("its extra data has no length"))?;
+            input.uint(2)?.checked_sub(2).ok_or_else(|| input.malformed("its extra data has no length"))?;
         input.take(extra_len as usize)?;
         let width = input.lenenc()?;
         let width = usize::try_from(width).map_err(|_| input.malformed("its width is too large"))?;
@@ -120,7 +122,9 @@ impl<'a> Iterator for RowChanges<'a, '_> {
     }
 }
 
-const CUT: EventError = EventError::Malformed { event: "rows", what: "a row ends early" };
+fn cut() -> EventError {
+    EventError::Malformed { event: "rows", what: "a row ends early" }
+}
 
 /// Length of the image at the start of `bytes`.
 pub(super) fn image_len(table: &TableMap, bytes: &[u8]) -> Result<usize, EventError> {
@@ -144,7 +148,7 @@ fn walk_columns(
     count: usize,
     mut visit: impl FnMut(usize, Option<Range<usize>>),
 ) -> Result<usize, EventError> {
-    let nulls = image.get(..table.nulls_len()).ok_or(CUT)?;
+    let nulls = image.get(..table.nulls_len()).ok_or_else(cut)?;
     let mut at = nulls.len();
     let mut bit = 0;
     for (place, column) in table.columns.iter().enumerate().take(count) {
@@ -158,7 +162,7 @@ fn walk_columns(
             visit(place, None);
             continue;
         }
-        let (prefix, len) = image.get(at..).and_then(|rest| column.kind.value_len(rest)).ok_or(CUT)?;
+        let (prefix, len) = image.get(at..).and_then(|rest| column.kind.value_len(rest)).ok_or_else(cut)?;
         visit(place, Some(at + prefix..at + prefix + len));
         at += prefix + len;
     }
@@ -173,17 +177,22 @@ pub fn row_values<'a>(table: &TableMap, image: &'a [u8]) -> Result<Vec<Option<&'
     Ok(values)
 }
 
-/// The values of a key's columns, in key order; no column behind the key's last is looked at. `columns` are places with prefix
-/// lengths. Fails if there are more than [`KEY_COLUMNS_MAX`]; a column that the image does not have is `None`, as NULL is.
-pub(crate) fn key_values<'a>(
+/// Room for the values of a key's columns.
+pub(crate) type KeyValues<'a> = [Option<&'a [u8]>; KEY_COLUMNS_MAX];
+
+/// The values of a key's columns, in key order and in `room`; no column behind the key's last is looked at. `columns` are
+/// places with prefix lengths. Fails if there are more than [`KEY_COLUMNS_MAX`]; a column that the image does not have is
+/// `None`, as NULL is.
+pub(crate) fn key_values<'a, 'r>(
     table: &TableMap,
     image: &'a [u8],
     columns: &[(usize, u32)],
-) -> Result<[Option<&'a [u8]>; KEY_COLUMNS_MAX], EventError> {
-    let mut values = [None; KEY_COLUMNS_MAX];
-    if columns.len() > values.len() {
+    room: &'r mut KeyValues<'a>,
+) -> Result<&'r [Option<&'a [u8]>], EventError> {
+    let Some(values) = room.get_mut(..columns.len()) else {
         return Err(EventError::Malformed { event: "Table_map", what: "a key has more than 16 columns" });
-    }
+    };
+    values.fill(None);
     let count = columns.iter().map(|(place, _)| place + 1).max().unwrap_or(0);
     walk_columns(table, image, count, |at, range| {
         for (value, (place, _)) in values.iter_mut().zip(columns) {
@@ -230,16 +239,12 @@ impl Tables {
     }
 
     /// Takes note of a `Table_map` event.
-    pub fn note(&mut self, body: &[u8]) -> Result<Arc<TableMap>, EventError> {
+    pub fn note(&mut self, body: &[u8]) -> Result<&Arc<TableMap>, EventError> {
         let table_id = TableMap::peek_id(body)?;
-        match self.maps.get(&table_id) {
-            Some(known) if known.body_after_id == body[6..] => Ok(known.clone()),
-            _ => {
-                let map = Arc::new(TableMap::decode(body)?);
-                self.maps.insert(table_id, map.clone());
-                Ok(map)
-            }
-        }
+        Ok(match self.maps.entry(table_id) {
+            Entry::Occupied(known) if known.get().body_after_id == body[6..] => known.into_mut(),
+            entry => entry.insert(Arc::new(TableMap::decode(body)?)).into_mut(),
+        })
     }
 
     /// Forgets old maps; to be called between transactions only.

@@ -37,7 +37,7 @@ fn what_a_server_changed_in_part_becomes_what_it_made_of_the_rows() {
     let (mut events, mut differing) = (0, 0);
     for_each_event::<EventError>(UPDATES, true, &mut |event| {
         match event.header.kind {
-            EventKind::TableMap => drop(tables.note(event.body)?),
+            EventKind::TableMap => tables.note(event.body).map(drop)?,
             EventKind::PartialUpdateRows => {
                 let whole = complete(event, true, &mut tables)?;
                 let (whole, rest) = Event::split(&whole, true)?;
@@ -72,7 +72,7 @@ fn a_column_that_did_not_change_keeps_each_of_its_bits() {
     let mut last = None;
     for_each_event::<EventError>(UPDATES, true, &mut |event| {
         match event.header.kind {
-            EventKind::TableMap => drop(tables.note(event.body)?),
+            EventKind::TableMap => tables.note(event.body).map(drop)?,
             EventKind::PartialUpdateRows => last = Some(complete(event, false, &mut tables)?),
             _ => {}
         }
@@ -146,7 +146,7 @@ fn first() -> (Tables, Vec<u8>) {
     let (mut tables, mut first) = (Tables::default(), None);
     for_each_event::<EventError>(UPDATES, true, &mut |event| {
         match event.header.kind {
-            EventKind::TableMap if first.is_none() => drop(tables.note(event.body)?),
+            EventKind::TableMap if first.is_none() => tables.note(event.body).map(drop)?,
             EventKind::PartialUpdateRows if first.is_none() => {
                 let mut bytes = begin(event.header, event.header.kind);
                 bytes.extend_from_slice(event.body);
