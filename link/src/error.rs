@@ -42,7 +42,7 @@ pub enum LinkError {
         after: Duration,
     },
     /// This side stops, as its owner wants.
-    #[error("the connection to {peer} ends because this region is being stopped")]
+    #[error("the connection to {peer} ends because this region is being stopped, or has new certificates")]
     Stopped {
         /// Who.
         peer: String,

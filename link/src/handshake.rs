@@ -44,7 +44,7 @@ pub(crate) async fn connect(
     let Security::Mutual(tls) = security else { return Ok(Box::new(tcp)) };
     let name = tls::dns_name(target.region)
         .map_err(|e| LinkError::Lost { peer: peer.clone(), reason: e.to_string() })?;
-    match timeout(options.handshake_timeout, tls.connector.connect(name, tcp)).await {
+    match timeout(options.handshake_timeout, tls.in_force().connector.connect(name, tcp)).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(e)) => Err(LinkError::on_wire(&peer, WireError::Io(e))),
         Err(_) => Err(LinkError::Silent { peer, after: options.handshake_timeout }),
@@ -60,7 +60,7 @@ pub(crate) async fn secure(
 ) -> Result<(Io, Option<CertificateDer<'static>>), LinkError> {
     let Security::Mutual(tls) = security else { return Ok((Box::new(tcp), None)) };
     let peer = address.to_string();
-    match timeout(options.handshake_timeout, tls.acceptor.accept(tcp).into_fallible()).await {
+    match timeout(options.handshake_timeout, tls.in_force().acceptor.accept(tcp).into_fallible()).await {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let certificate = shown.map(|c| c.clone().into_owned());

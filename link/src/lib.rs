@@ -11,7 +11,8 @@
 //!
 //! **Invariants.**
 //! - Nothing but two hellos passes before both sides have compared protocol, log format, mesh, regions and epoch.
-//! - With [`Security::Mutual`], each side's certificate names the region that it claims to be.
+//! - With [`Security::Mutual`], each side's certificate names the region that it claims to be, and no connection outlives a
+//!   renewal of this side's certificates.
 //! - What is sent and not yet acknowledged never exceeds the receiver's window, except that one record larger than the
 //!   window may travel alone. The sender asserts it, the receiver checks it.
 //! - A sink is handed only records that are dense, in order, and whose checksums are right.
@@ -33,6 +34,7 @@ pub mod foreign;
 #[cfg(test)]
 mod foul_play;
 mod frame;
+mod greetings;
 mod handshake;
 mod identity;
 mod link;
@@ -42,6 +44,7 @@ mod question;
 mod receiver;
 mod records;
 mod refusal;
+mod renewal;
 mod sender;
 mod server;
 mod socket;
@@ -60,4 +63,5 @@ pub use identity::{Formats, Identity, PROTOCOL_NEWEST, PROTOCOL_OLDEST, Peer};
 pub use link::{Link, Options, Target};
 pub use question::AnswerStream;
 pub use refusal::{Refusal, RefusalCode};
-pub use tls::{Security, Tls, TlsFiles};
+pub use renewal::{Renewal, Tls};
+pub use tls::{Security, TlsFiles};

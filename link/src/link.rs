@@ -16,6 +16,7 @@ use crate::error::LinkError;
 use crate::handshake;
 use crate::identity::{Identity, label};
 use crate::question::AnswerStream;
+use crate::renewal::Term;
 use crate::tls::Security;
 use crate::wire::Io;
 use crate::{question, receiver, server};
@@ -38,8 +39,12 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Bound on TLS and on the exchange of hellos, each.
     pub handshake_timeout: Duration,
-    /// Connections of peers that are served at a time; further ones wait to be accepted.
+    /// Certificate files are looked at for changes this often, while [`Link::serve`] runs.
+    pub renew_every: Duration,
+    /// Connections of known peers that are served at a time; further ones wait to be accepted.
     pub connections_max: usize,
+    /// Connections at a time that have not said yet who they are; one more ends the oldest of them.
+    pub greetings_max: usize,
 }
 
 impl Default for Options {
@@ -52,7 +57,9 @@ impl Default for Options {
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
+            renew_every: Duration::from_secs(5),
             connections_max: 256,
+            greetings_max: 64,
         }
     }
 }
@@ -95,6 +102,7 @@ impl Link {
 
     /// Serves peers until `shutdown` becomes true or its sender is gone, then says goodbye and returns within a second.
     ///
+    /// Meanwhile it takes up new certificates when their files change, for all connections of this link ([`Tls::renew`](crate::Tls::renew)).
     /// Errors of single connections are logged and given to [`Control::on_server_error`].
     pub async fn serve(
         &self,
@@ -131,8 +139,9 @@ impl Link {
         origin: RegionName,
         sink: &dyn RecordSink,
     ) -> Result<Infallible, LinkError> {
+        let term = self.security.term();
         let io = self.connect(target).await?;
-        self.pull_on_secured(io, target, origin, sink).await
+        self.pull_on_secured(io, term, target, origin, sink).await
     }
 
     /// [`pull`](Self::pull) over a connection that is already secured.
@@ -146,18 +155,19 @@ impl Link {
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.pull_on_secured(Box::new(io), target, origin, sink).await
+        self.pull_on_secured(Box::new(io), self.security.term(), target, origin, sink).await
     }
 
     async fn pull_on_secured(
         &self,
         io: Io,
+        term: Term,
         target: &Target,
         origin: RegionName,
         sink: &dyn RecordSink,
     ) -> Result<Infallible, LinkError> {
         let session = handshake::dial(self, io, target).await?;
-        receiver::pull(self, session, origin, sink).await
+        receiver::pull(self, session, term, origin, sink).await
     }
 
     /// Asks the peer a question of some `kind`; the answer comes as a stream of parts.

@@ -17,6 +17,7 @@ use crate::link::Link;
 use crate::message;
 use crate::pack::FoldedBatch;
 use crate::records;
+use crate::renewal::Term;
 use crate::sender::Flow;
 use crate::speaker::{Speaker, gave_up, hear_common};
 use crate::wire::Reader;
@@ -35,6 +36,7 @@ struct Receiving<'a> {
 pub(crate) async fn pull(
     link: &Link,
     session: Session,
+    mut term: Term,
     origin: RegionName,
     sink: &dyn RecordSink,
 ) -> Result<Infallible, LinkError> {
@@ -55,6 +57,10 @@ pub(crate) async fn pull(
     let error = tokio::select! {
         error = receiving.hear(&mut reader, arrived, from) => error,
         error = receiving.speak(&mut speaker, to_acknowledge) => error,
+        () = term.ended() => LinkError::Lost {
+            peer: receiving.label.clone(),
+            reason: "this region's certificates were renewed".to_owned(),
+        },
         outcome = &mut storing => {
             // `hear` holds the sending end, so storing ends only by failing.
             return Err(outcome.err().unwrap_or_else(|| LinkError::Lost {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tracing::{debug, error, info, warn};
 use transaction::RegionName;
 
@@ -15,6 +15,7 @@ use crate::congestion::Congestion;
 use crate::contract::LogProvider;
 use crate::error::{LinkError, Trouble};
 use crate::frame::FrameKind;
+use crate::greetings::{Greeting, Greetings};
 use crate::handshake::{self, Session};
 use crate::link::Link;
 use crate::speaker::ended;
@@ -33,19 +34,32 @@ pub(crate) async fn serve(
     provider: Arc<dyn LogProvider>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut connections = JoinSet::new();
+    let (mut connections, greetings) = (JoinSet::new(), Greetings::default());
     let mut pause = None;
+    let mut looks = interval(link.options.renew_every);
+    let mut term = link.security.term();
+    // Connections end with the term in which they were accepted, or with the last one at the shutdown: as its sender goes.
+    let mut of_term = watch::Sender::new(false);
     loop {
-        let full = connections.len() >= link.options.connections_max;
+        let known = connections.len().saturating_sub(greetings.len());
+        let full = known >= link.options.connections_max;
         tokio::select! {
             biased;
             () = ended(Some(&mut shutdown)) => break,
             Some(outcome) = connections.join_next(), if !connections.is_empty() => reap(outcome),
+            _ = looks.tick() => link.security.renew(),
+            () = term.ended() => of_term = watch::Sender::new(false),
             () = async { sleep(pause.unwrap_or_default()).await }, if pause.is_some() => pause = None,
             accepted = listener.accept(), if !full && pause.is_none() => match accepted {
                 Ok((tcp, address)) => {
-                    let served = connection(link.clone(), tcp, address, provider.clone(), shutdown.clone());
-                    connections.spawn(served);
+                    let (link, provider, end) = (link.clone(), provider.clone(), of_term.subscribe());
+                    let max = link.options.greetings_max;
+                    let displaced = greetings.begin(max, |greeting| {
+                        connections.spawn(connection(link, tcp, address, provider, greeting, end))
+                    });
+                    if displaced {
+                        debug!(max, "more connections than that have not said who they are; the oldest was ended");
+                    }
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection of a peer; is the limit of open files reached?");
@@ -55,6 +69,7 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
+    drop(of_term);
     let goodbyes = async {
         while let Some(outcome) = connections.join_next().await {
             reap(outcome);
@@ -77,6 +92,7 @@ async fn connection(
     tcp: TcpStream,
     address: SocketAddr,
     provider: Arc<dyn LogProvider>,
+    under_way: Greeting,
     mut shutdown: watch::Receiver<bool>,
 ) {
     socket::tune(&tcp);
@@ -91,6 +107,7 @@ async fn connection(
         () = ended(Some(&mut shutdown)) => return,
         greeted = greeting => greeted,
     };
+    drop(under_way);
     let outcome = match greeted {
         Ok(session) => {
             region = Some(session.peer.region);

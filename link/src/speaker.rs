@@ -85,7 +85,8 @@ impl<'a> Speaker<'a> {
         let region = self.link.identity.region;
         let refusal = match error {
             LinkError::Stopped { .. } => {
-                Refusal::new(RefusalCode::ShuttingDown, format!("region {region} is being stopped"))
+                let text = format!("region {region} is being stopped, or has new certificates");
+                Refusal::new(RefusalCode::ShuttingDown, text)
             }
             LinkError::Protocol { .. } | LinkError::Records { .. } => {
                 Refusal::new(RefusalCode::Malformed, format!("region {region}: {error}"))

@@ -21,6 +21,7 @@ use transaction::RegionName;
 
 use crate::error::LinkError;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::renewal::Tls;
 
 /// How connections are secured; the same in every region.
 #[derive(Clone)]
@@ -42,23 +43,17 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// The loaded certificates, known to be good for the region.
+/// Acceptor and connector made of one state of the files, known to be good for the region.
 #[derive(Clone)]
-pub struct Tls {
+pub(crate) struct Loaded {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) connector: TlsConnector,
 }
 
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tls")
-    }
-}
-
-impl Tls {
+impl Loaded {
     /// Loads the files and checks, as a peer would, that they are good for `region`: signed by the CA, valid now, with
     /// the region's name, for both directions. So a wrong file is told here and not by each peer.
-    pub fn load(files: &TlsFiles, region: RegionName) -> Result<Self, LinkError> {
+    pub(crate) fn read(files: &TlsFiles, region: RegionName) -> Result<Self, LinkError> {
         let bad = |path: &Path, reason: String, remedy: &str| LinkError::CertificateFile {
             path: path.to_owned(),
             reason,

@@ -3,17 +3,24 @@
 
 mod support;
 
-use link::{Identity, LinkError, RefusalCode, Security, Target, Tls, Trouble};
+use std::sync::Arc;
+use std::time::Duration;
+
+use link::{Identity, LinkError, Options, RefusalCode, Security, Target, Tls, Trouble};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use transaction::Epoch;
 
 /// What both sides say when `eu` with the one identity and security pulls from `us` with the other.
 async fn meeting(us: (Identity, Security), eu: (Identity, Security)) -> (LinkError, String) {
     let log = MemoryLog::new(1, [10; 10]);
     let served = serve(us.0, us.1, options(), &log).await;
-    let link = link::Link::new(eu.0, eu.1, options(), std::sync::Arc::new(Ears(Region::new(1))));
+    let link = link::Link::new(eu.0, eu.1, options(), Arc::new(Ears(Region::new(1))));
     let target = Target { region: name("us"), ..served.target };
     let error = soon(pull(&link, &target, &MemorySink::from(1))).await.unwrap();
     (error, served.region.server_error().await)
@@ -47,7 +54,7 @@ async fn a_client_whose_ca_only_the_client_trusts_is_refused_and_told_why() {
     // The client trusts the server's CA, but shows a certificate of another one.
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (Ca::new(&folder.path().join("one")), Ca::new(&folder.path().join("other")));
-    let mut files = other.issue("eu", "eu", false);
+    let mut files = other.issue("eu", "eu", Valid::Now);
     let both = folder.path().join("both.pem");
     let pem = |ca: &str| std::fs::read_to_string(folder.path().join(ca).join("ca.pem")).unwrap();
     std::fs::write(&both, pem("other") + &pem("one")).unwrap();
@@ -163,21 +170,98 @@ async fn something_else_than_concord_is_named_as_such() {
     assert_eq!(tcp.read_to_end(&mut Vec::new()).await.unwrap_or(0), 0);
 }
 
+#[tokio::test]
+async fn connections_that_say_nothing_do_not_hold_the_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Ca::new(folder.path());
+    let log = MemoryLog::new(1, [10; 10]);
+    let patient = Options { handshake_timeout: Duration::from_secs(3600), greetings_max: 3, ..options() };
+    let served = serve(identity("us"), ca.security("us"), patient, &log).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        let mut tcp = TcpStream::connect(&served.target.address).await.unwrap();
+        // The beginning of a TLS record that never goes on.
+        tcp.write_all(&[0x16, 3]).await.unwrap();
+        silent.push(tcp);
+    }
+    let sink = MemorySink::from(1);
+    let pulling = pull(&client("eu", ca.security("eu")), &served.target, &sink);
+    soon(sink.holds(&log.bytes(1))).await;
+    // The oldest were ended, the last are still waited for.
+    soon(silent[0].read_to_end(&mut Vec::new())).await.unwrap_or(0);
+    assert!(silent[39].try_read(&mut [0; 1]).is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock));
+    pulling.abort();
+}
+
+/// TLS as someone speaks it who does not look at his own certificate's time.
+fn careless(files: &link::TlsFiles) -> (TlsConnector, TlsAcceptor) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&files.ca).unwrap()).unwrap();
+    let chain = vec![CertificateDer::from_pem_file(&files.cert).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let client = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain.clone(), key.clone_key())
+        .unwrap();
+    let server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    (Arc::new(client).into(), Arc::new(server).into())
+}
+
+#[tokio::test]
+async fn certificates_out_of_their_time_are_refused_by_both_sides() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Ca::new(folder.path());
+    for valid in [Valid::LongAgo, Valid::Later] {
+        let (connector, _) = careless(&ca.issue("careless", "eu", valid));
+        let log = MemoryLog::new(1, [10; 10]);
+        let served = serve(identity("us"), ca.security("us"), options(), &log).await;
+        let tcp = TcpStream::connect(&served.target.address).await.unwrap();
+        let us = ServerName::try_from("us").unwrap();
+        // Under TLS 1.3 a client is through before the server has judged its certificate.
+        let ended = async { connector.connect(us, tcp).await?.read_to_end(&mut Vec::new()).await };
+        soon(ended).await.unwrap_err();
+        assert_names(&served.region.server_error().await, &["127.0.0.1", "not valid at this time"]);
+
+        let (_, acceptor) = careless(&ca.issue("careless", "us", valid));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target { region: name("us"), address: listener.local_addr().unwrap().to_string() };
+        let serving = tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            acceptor.accept(tcp).await.is_ok()
+        });
+        let link = client("eu", ca.security("eu"));
+        let error = soon(pull(&link, &target, &MemorySink::from(1))).await.unwrap();
+        assert_names(&error.to_string(), &["us at 127.0.0.1", "not valid at this time", "clocks"]);
+        assert!(!soon(serving).await.unwrap());
+    }
+}
+
 #[test]
 fn certificate_files_that_are_no_good_are_told_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (Ca::new(&folder.path().join("one")), Ca::new(&folder.path().join("other")));
     let load = |files: &link::TlsFiles| Tls::load(files, name("eu")).unwrap_err().to_string();
-    let good = one.issue("eu", "eu", false);
+    let good = one.issue("eu", "eu", Valid::Now);
     assert!(Tls::load(&good, name("eu")).is_ok());
 
-    let foreign = other.issue("foreign", "eu", false);
+    let foreign = other.issue("foreign", "eu", Valid::Now);
     let mixed = link::TlsFiles { ca: good.ca.clone(), ..foreign.clone() };
     assert_names(&load(&mixed), &["foreign.pem", "not from the CA"]);
     let swapped = link::TlsFiles { key: foreign.key.clone(), ..good.clone() };
     assert_names(&load(&swapped), &["foreign.key", "does not go with"]);
-    assert_names(&load(&one.issue("us", "us", false)), &["us.pem", "not good for region eu", "another name"]);
-    assert_names(&load(&one.issue("old", "eu", true)), &["old.pem", "not valid at this time"]);
+    assert_names(
+        &load(&one.issue("us", "us", Valid::Now)),
+        &["us.pem", "not good for region eu", "another name"],
+    );
+    assert_names(&load(&one.issue("old", "eu", Valid::LongAgo)), &["old.pem", "not valid at this time"]);
 
     let missing = link::TlsFiles { key: folder.path().join("no.key"), ..good.clone() };
     assert_names(&load(&missing), &["no.key", "private key"]);

@@ -321,6 +321,14 @@ impl Control for Ears {
     }
 }
 
+/// When a certificate is valid.
+#[derive(Debug, Clone, Copy)]
+pub enum Valid {
+    Now,
+    LongAgo,
+    Later,
+}
+
 /// A certificate authority in a folder.
 pub struct Ca {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -337,12 +345,17 @@ impl Ca {
         Self { issuer, folder: folder.to_owned() }
     }
 
-    /// Certificate and key for `region`, bearing the name `san`, maybe expired.
-    pub fn issue(&self, file: &str, san: &str, expired: bool) -> TlsFiles {
+    /// Certificate and key for `region`, bearing the name `san`.
+    pub fn issue(&self, file: &str, san: &str, valid: Valid) -> TlsFiles {
         let mut params = CertificateParams::new([san.to_owned()]).unwrap();
-        if expired {
-            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-            params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+        let year = match valid {
+            Valid::Now => None,
+            Valid::LongAgo => Some(2020),
+            Valid::Later => Some(3000),
+        };
+        if let Some(year) = year {
+            params.not_before = rcgen::date_time_ymd(year, 1, 1);
+            params.not_after = rcgen::date_time_ymd(year, 2, 1);
         }
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -357,12 +370,13 @@ impl Ca {
     }
 
     pub fn security(&self, region: &str) -> Security {
-        Security::Mutual(Tls::load(&self.issue(region, region, false), name(region)).unwrap())
+        Security::Mutual(Tls::load(&self.issue(region, region, Valid::Now), name(region)).unwrap())
     }
 }
 
 pub fn options() -> Options {
-    Options { heartbeat: Duration::from_millis(50), ..Options::default() }
+    let renew_every = Duration::from_millis(20);
+    Options { heartbeat: Duration::from_millis(50), renew_every, ..Options::default() }
 }
 
 /// A region that serves its log of `us` over real sockets.
