@@ -114,11 +114,34 @@ pub enum Error {
     },
     /// Damage that is no torn tail. Nothing was dropped. Remedy: look, then take the log back from a peer.
     #[error(
-        "{0}. Nothing was dropped. `concord log verify --origin {origin}` lists all damage; to mend it, stop concord and move the log's folder away: \
-         it is then fetched again from a peer that holds it",
+        "{0}. Nothing was dropped. `concord log verify --origin {origin}` lists all damage; to mend it, stop concord and take the damaged records from a \
+         region that holds them: concord log repair --origin {origin} --from REGION",
         origin = .0.origin
     )]
     Damaged(Box<Damage>),
+    /// A log is mended from a copy that holds other records than it does. Nothing was taken from it. Remedy: find out which is right.
+    #[error(
+        "record {number} of the log of {origin} is intact here and in the other copy, and the two differ: nothing was taken from it. Take it from \
+         another region; if copies differ between regions, keep all of them and report this"
+    )]
+    CopiesDiffer {
+        /// The log.
+        origin: RegionName,
+        /// The record.
+        number: RecordNumber,
+    },
+    /// A log is mended from a copy that ends too early. The file is as it was. Remedy: another region.
+    #[error(
+        "{path}: record {number} of the log of {origin} is damaged, and the other copy ends before it; take it from another region"
+    )]
+    NoCopy {
+        /// The log.
+        origin: RegionName,
+        /// The damaged segment.
+        path: PathBuf,
+        /// The record.
+        number: RecordNumber,
+    },
     /// The last record is whole but fails its checksum, and nobody has decided what becomes of it.
     #[error(
         "the last record ({number}) of the log of {origin} fails its checksum; ask every peer for it, then replace or drop it, before appending"
@@ -236,8 +259,8 @@ pub enum Error {
         /// The data folder.
         dir: PathBuf,
     },
-    /// The store was opened read-only.
-    #[error("the log of {origin} was opened read-only; only `concord run` writes to it")]
+    /// The store was opened read-only, or the log is in use and cannot be mended.
+    #[error("the log of {origin} was opened read-only, or is in use; only `concord run` writes to it")]
     ReadOnly {
         /// The log.
         origin: RegionName,
@@ -255,6 +278,8 @@ impl Error {
             Self::BadIdentity { .. } => "log-bad-identity",
             Self::NoSuchLog { .. } => "log-absent",
             Self::Damaged(_) => "log-damaged",
+            Self::CopiesDiffer { .. } => "log-copies-differ",
+            Self::NoCopy { .. } => "log-no-copy",
             Self::DamagedLastPending { .. } => "log-damaged-last",
             Self::Removed { .. } => "log-removed",
             Self::NotNext { .. } => "log-gap",

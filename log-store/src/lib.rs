@@ -48,7 +48,7 @@
 //! ```
 //!
 //! **Where to start.** [`Store`] for the folder and its lock, [`Log`] for one origin, [`LogReader`] for reading,
-//! `recovery.rs` for what happens after a crash, [`disk`] for the few things asked of the file system.
+//! `recovery.rs` for what happens after a crash, `mend.rs` for what a damaged disk takes, [`disk`] for the few things asked of the file system.
 
 pub mod disk;
 mod error;
@@ -57,6 +57,7 @@ mod index;
 mod journal;
 mod log;
 mod lookup;
+mod mend;
 mod reader;
 mod recovery;
 mod retention;
@@ -75,6 +76,7 @@ pub use journal::{
     PAYLOAD_BYTES_MAX, Standing,
 };
 pub use log::{Log, Tail};
+pub use mend::{MendError, MendReport, RecordSource};
 pub use reader::{LogReader, RawRecord};
 pub use recovery::{DamagedLast, DroppedChain, Recovery, TornCause, TornTail};
 pub use retention::Retention;

@@ -174,10 +174,10 @@ fn plausible_number(head: &[u8]) -> Option<u64> {
 }
 
 /// What lies beyond the last whole record.
-struct Tail<'a> {
-    file: &'a dyn DiskFile,
-    offset: u64,
-    size: u64,
+pub(crate) struct Tail<'a> {
+    pub(crate) file: &'a dyn DiskFile,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
 }
 
 /// How much of a tail is read at once.
@@ -198,7 +198,7 @@ impl Tail<'_> {
     }
 
     /// The first intact record, at any offset, that could come at or after record `number` in this log.
-    fn later_record(&self, number: RecordNumber) -> std::io::Result<Option<(RecordNumber, u64)>> {
+    pub(crate) fn later_record(&self, number: RecordNumber) -> std::io::Result<Option<(RecordNumber, u64)>> {
         let (mut window, mut candidate) = (Window::new(PIECE as usize), Window::new(PIECE as usize));
         let plausible = number.0..=number.0.saturating_add((self.size - self.offset) / HEADER_LEN as u64);
         let mut at = self.offset + 1;

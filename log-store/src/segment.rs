@@ -95,7 +95,12 @@ pub(crate) fn check_header(
     if header == encode_header(origin, first) {
         return Ok(());
     }
-    // From here on it is only about which words explain best what is wrong.
+    // From here on it is only about which words explain best what is wrong. A newer version's header has another checksum.
+    let mut of_this_version = header;
+    of_this_version[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    if of_this_version == encode_header(origin, first) {
+        return Err(damaged(format!("the version in the segment's header, {version}, is damaged")));
+    }
     if version > FORMAT_VERSION {
         return Err(Error::NewerFormat { path: path.to_owned(), found: version, known: FORMAT_VERSION });
     }
@@ -147,7 +152,8 @@ mod tests {
             let mut bytes = disk.read(&path).unwrap();
             bytes[bit / 8] ^= 1 << (bit % 8);
             file.write_all_at(&bytes, 0).unwrap();
-            assert!(check_header(&*file, &path, eu, RecordNumber(7)).is_err(), "bit {bit}");
+            let error = check_header(&*file, &path, eu, RecordNumber(7)).unwrap_err();
+            assert!(matches!(error, Error::Damaged(_)), "bit {bit}: {error}");
             bytes[bit / 8] ^= 1 << (bit % 8);
             file.write_all_at(&bytes, 0).unwrap();
         }

@@ -10,6 +10,7 @@ use transaction::RegionName;
 
 use crate::disk::{Disk, Lock, LockError, OsDisk, parent};
 use crate::log::{Log, LogOptions};
+use crate::mend::{self, MendError, MendReport, RecordSource};
 use crate::verify::{self, VerifyProgress, VerifyReport};
 use crate::{Error, Identity, identity};
 
@@ -146,6 +147,24 @@ impl Store {
     ) -> Result<VerifyReport, Error> {
         self.check_held(origin)?;
         verify::verify_folder(&*self.disk, &self.dir.join(origin.as_str()), origin, None, progress)
+    }
+
+    /// Mends the files of a log, before it is opened: damaged records are taken from `source`, missing files are made anew.
+    ///
+    /// What is intact stays, byte for byte. Where `source` disagrees with an intact record beside a damaged one it is no copy
+    /// of this log, and nothing is taken from it. A torn tail, which the next opening drops, is no damage.
+    pub fn mend<S: RecordSource>(
+        &self,
+        origin: RegionName,
+        source: &mut S,
+        progress: &mut dyn FnMut(VerifyProgress),
+    ) -> Result<MendReport, MendError<S::Error>> {
+        if self.lock.is_none() || self.logs.lock().contains_key(&origin) {
+            return Err(Error::ReadOnly { origin }.into());
+        }
+        self.check_held(origin)?;
+        let (dir, own) = (self.dir.join(origin.as_str()), origin == self.identity.region);
+        mend::mend_folder(&*self.disk, &dir, origin, own, source, progress)
     }
 
     /// The disk that it lies on.
