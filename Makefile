@@ -16,6 +16,10 @@ BENCH ?=
 # make fuzz: for so long each target.
 FUZZ_SECONDS ?= 60
 
+# make chaos: so many faults, none longer than LONGEST seconds, drawn from SEED (above).
+FAULTS ?= 100
+LONGEST ?= 60
+
 # make soak: for so long random statements on real servers; then a year is until someone stops it.
 RANDOM_SECONDS ?= 1800
 SECONDS ?= 31536000
@@ -26,7 +30,7 @@ TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 export RUST_TEST_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-quick fuzz soak static fmt lint docs deny
+.PHONY: help demo test test-long bench bench-quick fuzz chaos soak static fmt lint docs deny audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +53,7 @@ test: ## all quick and middling tests, with real servers
 test-long: ## the large, the random and the slow tests (in release mode)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
-	$(CARGO) test --release --locked -p integration --features long --test long --test huge --test hot_rows --test cases --test walker
+	$(CARGO) test --release --locked -p integration --features long --test long --test huge --test hot_rows --test cases --test walker --test chaos
 
 bench: ## beside MySQL's own replication, rounds in turn: target/bench/report.md and report.json (BENCH="--only drain": that part)
 	scripts/mysql-fetch >/dev/null
@@ -72,6 +76,12 @@ bench-quick: ## the same with a small backlog and fewer rounds, within ten minut
 
 fuzz: ## every fuzz target for FUZZ_SECONDS seconds (60), no panic and bounded memory (fuzz/README.md)
 	scripts/fuzz $(FUZZ_SECONDS)
+
+chaos: ## FAULTS=n faults (100) drawn from SEED on three regions: processes, servers, disks and links (as root)
+	scripts/mysql-fetch >/dev/null
+	$(CARGO) build --release --locked -p replicator --bin concord
+	CONCORD_CHAOS_FAULTS=$(FAULTS) CONCORD_CHAOS_LONGEST=$(LONGEST) CONCORD_CHAOS_SEED=$(SEED) \
+	  $(CARGO) test --release --locked -p integration --test chaos ten_faults -- --nocapture
 
 soak: ## random schemas and statements for half an hour, then schedules of the conflict rules until stopped (SECONDS=n)
 	scripts/mysql-fetch >/dev/null
@@ -99,3 +109,8 @@ docs: ## the API documentation, warnings are errors
 
 deny: ## licences, banned crates and sources of all dependencies
 	$(CARGO) deny --locked check licenses bans sources
+
+audit: ## known vulnerabilities of all dependencies (fetches the database of advisories)
+	$(CARGO) deny --locked check advisories
+	$(CARGO) deny --locked --manifest-path fuzz/Cargo.toml check --config deny.toml advisories
+	$(CARGO) deny --locked --manifest-path benches/rivals/Cargo.toml check --config deny.toml advisories

@@ -30,6 +30,9 @@ pub struct Concord {
     process: Option<Process>,
 }
 
+/// What its HTTP asks for where it listens beyond loopback.
+pub(crate) const HTTP_TOKEN: &str = "only-for-tests-and-no-secret";
+
 /// What came back over HTTP: the status code and the body.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -281,6 +284,7 @@ impl Concord {
 
     async fn request(&self, path: &str, post: bool) -> Result<Answer> {
         let host = self.place.as_ref().map_or(Ipv4Addr::LOCALHOST, |place| place.side);
+        let token = format!("Bearer {HTTP_TOKEN}");
         let url = format!("http://{host}:{}{path}", self.http);
         let what = format!("{} {url}", if post { "POST" } else { "GET" });
         let asked = tokio::task::spawn_blocking(move || {
@@ -290,7 +294,12 @@ impl Concord {
                 .timeout_global(Some(Duration::from_secs(10)))
                 .build();
             let agent = ureq::Agent::new_with_config(config);
-            let mut response = if post { agent.post(&url).send_empty()? } else { agent.get(&url).call()? };
+            // It asks for the token only where it listens beyond loopback.
+            let mut response = if post {
+                agent.post(&url).header("authorization", token).send_empty()?
+            } else {
+                agent.get(&url).header("authorization", token).call()?
+            };
             let code = response.status().as_u16();
             let body = response.body_mut().read_to_string()?;
             Ok::<_, ureq::Error>(Answer { code, body })

@@ -233,6 +233,11 @@ impl MeshPlan {
         set(&mut table, "region.link.cert", file(&format!("{name}.pem")));
         set(&mut table, "region.link.key", file(&format!("{name}.key")));
         set(&mut table, "region.http.listen", format!("{http_host}:{http}"));
+        if !http_host.is_loopback() {
+            let token = home.join("http-token");
+            write_secret(&token, concord::HTTP_TOKEN)?;
+            set(&mut table, "region.http.token_file", token.display().to_string());
+        }
         for edit in &self.edits {
             edit(name, &mut table);
         }

@@ -236,6 +236,9 @@ pub(crate) enum LogCommand {
     /// Read every record and verify it
     #[command(after_help = "Example:\n  concord log verify --origin us")]
     Verify(LogVerifyArgs),
+    /// Take damaged records from another region's copy; `concord run` must not be running here
+    #[command(after_help = "Example:\n  concord log repair --origin us --from ap")]
+    Repair(LogRepairArgs),
 }
 
 /// `concord log list`.
@@ -284,6 +287,17 @@ pub(crate) struct LogShowArgs {
 /// `concord log verify`.
 #[derive(Debug, Args)]
 pub(crate) struct LogVerifyArgs {
+    /// Whose log [default: all]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) origin: Option<RegionName>,
+}
+
+/// `concord log repair`.
+#[derive(Debug, Args)]
+pub(crate) struct LogRepairArgs {
+    /// Region to take the records from: the origin itself or any other that holds its log
+    #[arg(long, value_name = "REGION")]
+    pub(crate) from: RegionName,
     /// Whose log [default: all]
     #[arg(long, value_name = "REGION")]
     pub(crate) origin: Option<RegionName>,

@@ -1,7 +1,9 @@
 //! Status, health, metrics and conflicts over HTTP, and the wishes of a person: pause, resume and skip.
 //!
-//! There is no password: whoever reaches the port may ask. Answers are JSON, failures `{"error": …}`, metrics the text
+//! Who may ask, [`guard`] says. Answers are JSON, failures `{"error": …}`, metrics the text
 //! that Prometheus reads. Health is answered from memory, so a slow disk does not look like a dead process.
+
+mod guard;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +13,23 @@ use applier::{Decide, Named, Wish};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use transaction::RegionName;
 
 use crate::commands::log::time;
+use crate::config::Http;
 use crate::conflicts::{self, Filter, LookError};
 use crate::metrics::Metrics;
 use crate::region::board::Board;
 use crate::region::clock::now_us;
 use crate::status::{self, Status};
+use guard::Asker;
 
 /// How long answers under way may take after the shutdown.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -39,11 +43,11 @@ struct Served {
     conflict_rows: bool,
 }
 
-/// Answers until `shutdown` becomes true; shows the rows of conflicts or not.
+/// Answers as `http` says, until `shutdown` becomes true.
 pub(crate) async fn serve(
     listener: TcpListener,
     board: Arc<Board>,
-    conflict_rows: bool,
+    http: Http,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut stop = shutdown.clone();
@@ -51,7 +55,7 @@ pub(crate) async fn serve(
         // A sender that is gone means the same as the signal.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    let server = axum::serve(listener, router(board, conflict_rows)).with_graceful_shutdown(stopped);
+    let server = axum::serve(listener, router(board, http)).with_graceful_shutdown(stopped);
     let bound = async move {
         let _ = shutdown.wait_for(|stop| *stop).await;
         tokio::time::sleep(FAREWELL).await;
@@ -64,7 +68,8 @@ pub(crate) async fn serve(
     }
 }
 
-fn router(board: Arc<Board>, conflict_rows: bool) -> Router {
+fn router(board: Arc<Board>, http: Http) -> Router {
+    let conflict_rows = http.conflict_rows;
     let source = board.clone();
     let metrics = Metrics::new(board.region, move || status::status(&source, now_us()));
     let metrics = Arc::new(metrics.with_conflicts(board.conflicts.counts()));
@@ -82,23 +87,31 @@ fn router(board: Arc<Board>, conflict_rows: bool) -> Router {
         .route("/v1/skip", post(skip))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(refuse_web_pages))
+        .layer(middleware::from_fn_with_state(Arc::new(http), guard::judge))
         .with_state(Served { board, metrics, conflict_rows })
 }
 
 /// Whether the process is alive: whoever restarts it for another answer must gain something by that. A halted part waits
 /// for a person, which no restart changes, and the others go on meanwhile; so a halt shows in the text, in `/readyz`, in
 /// metrics and in status. That the answer looks at the board means that a process whose locks are stuck gives none.
-async fn healthz(State(served): State<Served>) -> Response {
+async fn healthz(State(served): State<Served>, Extension(asker): Extension<Asker>) -> Response {
     let status = status::at_a_glance(&served.board, now_us());
-    Json(json!({ "state": status.state, "reasons": status::reasons(&status) })).into_response()
+    let answer = match asker {
+        Asker::Known => json!({ "state": status.state, "reasons": status::reasons(&status) }),
+        Asker::Unknown => json!({ "state": status.state }),
+    };
+    Json(answer).into_response()
 }
 
 /// Whether the region does all of its work; see [`status::not_ready`].
-async fn readyz(State(served): State<Served>) -> Response {
+async fn readyz(State(served): State<Served>, Extension(asker): Extension<Asker>) -> Response {
     let reasons = status::not_ready(&status::at_a_glance(&served.board, now_us()));
     let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+    let answer = match asker {
+        Asker::Known => json!({ "ready": reasons.is_empty(), "reasons": reasons }),
+        Asker::Unknown => json!({ "ready": reasons.is_empty() }),
+    };
+    (code, Json(answer)).into_response()
 }
 
 async fn show(State(served): State<Served>) -> Response {
@@ -400,18 +413,6 @@ async fn grant(board: &Board, wish: Result<Wish, String>) -> Response {
             (StatusCode::ACCEPTED, Json(json!({ "done": done }))).into_response()
         }
     }
-}
-
-/// A page in someone's browser can send requests to loopback, and a pause must not come from there. Browsers say so
-/// by this header; other clients do not send it.
-async fn refuse_web_pages(request: Request, next: Next) -> Response {
-    if request.method() == axum::http::Method::POST && request.headers().contains_key(header::ORIGIN) {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "requests that change something are not taken from web pages; use concord or curl".to_owned(),
-        );
-    }
-    next.run(request).await
 }
 
 async fn no_such_path(request: Request) -> Response {

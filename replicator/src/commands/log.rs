@@ -3,16 +3,17 @@
 //! **What it is.** A look at the data folder, without a lock and without MySQL, so it works beside `concord run` and
 //! when nothing else does. Output streams: a transaction of any size is shown in bounded memory.
 //!
-//! **What it is not.** It changes nothing. What it cannot decode it says so and ends with 1; it leaves nothing out
+//! **What it is not.** It changes nothing, but for `repair`, which takes the lock. What it cannot decode it says so and ends with 1; it leaves nothing out
 //! silently, but for position records, which `list` passes over (they carry no change).
 //!
-//! **Where to start.** `list.rs`, `show.rs` and `verify.rs` are the three commands; `transactions.rs` reads records and
+//! **Where to start.** `list.rs`, `show.rs`, `verify.rs` and `repair.rs` are the commands; `transactions.rs` reads records and
 //! chains of chunks for them; `people.rs`, `sql.rs` and `json.rs` are the forms in which `show` can say a transaction.
 
 mod failure;
 mod json;
 mod list;
 mod people;
+mod repair;
 mod show;
 mod sql;
 pub(crate) mod time;
@@ -34,6 +35,19 @@ use crate::config::Config;
 
 /// Answers `concord log …`.
 pub(crate) fn execute(command: &LogCommand, config: &Config) -> Outcome {
+    match command {
+        LogCommand::List(args) => look(config, |store, out, _| list::list(store, args, out)),
+        LogCommand::Show(args) => look(config, |store, out, terminal| show::show(store, args, terminal, out)),
+        LogCommand::Verify(args) => look(config, |store, out, _| verify::verify(store, args.origin, out)),
+        LogCommand::Repair(args) => super::block_on(repair::execute(args, config)),
+    }
+}
+
+/// Answers from the data folder as it is; `answer` is told whether a terminal reads it.
+fn look(
+    config: &Config,
+    answer: impl FnOnce(&Store, &mut dyn Write, bool) -> Result<ExitCode, Failure>,
+) -> Outcome {
     let stdout = std::io::stdout().lock();
     let terminal = stdout.is_terminal();
     let mut out = BufWriter::with_capacity(1 << 16, stdout);
@@ -43,11 +57,7 @@ pub(crate) fn execute(command: &LogCommand, config: &Config) -> Outcome {
             return Err(Failure::NoData { dir: dir.clone() });
         }
         let store = Store::open_read_only(dir)?;
-        let code = match command {
-            LogCommand::List(args) => list::list(&store, args, &mut out)?,
-            LogCommand::Show(args) => show::show(&store, args, terminal, &mut out)?,
-            LogCommand::Verify(args) => verify::verify(&store, args.origin, &mut out)?,
-        };
+        let code = answer(&store, &mut out, terminal)?;
         out.flush().map_err(Failure::Output)?;
         Ok(code)
     };

@@ -13,7 +13,7 @@ use crate::region::{Region, Until};
 /// Runs until SIGTERM or SIGINT, or until all that `--until` names is applied.
 pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
     start_logging();
-    keep_files_private();
+    keep_files_private(&config);
     let (stop, shutdown) = watch::channel(false);
     let mut signals = Signals::listen()?;
     let name = config.region.name;
@@ -118,8 +118,20 @@ fn start_logging() {
     }
 }
 
-/// Logs hold the rows of every region: what this process writes is for its own account only.
-pub(super) fn keep_files_private() {
+/// Logs hold the rows of every region: what this process writes, and the folder that it lies in, are for its own account only.
+pub(super) fn keep_files_private(config: &Config) {
     use nix::sys::stat::{Mode, umask};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     umask(Mode::from_bits_truncate(0o077));
+    let dir = &config.region.data_dir;
+    // Made later if it is not there. That of another account stays as it is: the preflight says so.
+    let Ok(found) = std::fs::metadata(dir) else { return };
+    if found.mode() & 0o077 != 0 && found.uid() == nix::unistd::geteuid().as_raw() {
+        match std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)) {
+            Ok(()) => {
+                tracing::warn!("{} was open to other accounts; its mode is 0700 now", dir.display());
+            }
+            Err(error) => tracing::warn!("{} is open to other accounts: chmod: {error}", dir.display()),
+        }
+    }
 }

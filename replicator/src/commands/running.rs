@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use transaction::RegionName;
+use ureq::RequestBuilder;
 
 use super::CommandError;
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::status::Status;
 
 /// How long an answer may take: it is made at once, from memory and a few looks into the log.
@@ -17,6 +18,8 @@ pub(crate) struct Running {
     region: RegionName,
     address: SocketAddr,
     agent: ureq::Agent,
+    /// What the process wants to be shown.
+    token: Option<Secret>,
 }
 
 impl Running {
@@ -28,11 +31,12 @@ impl Running {
                 "listen = \"{listen}\" in [region.http] takes another port at each start, so commands cannot find it; name a port"
             )));
         }
-        Ok(Self::at(config.region.name, reachable(listen)))
+        let token = config.region.http.token().map_err(|error| CommandError::Refused(error.to_string()))?;
+        Ok(Self::at(config.region.name, reachable(listen), token))
     }
 
-    /// The process of `region` at an address.
-    pub(crate) fn at(region: RegionName, address: SocketAddr) -> Self {
+    /// The process of `region` at an address, asked with a token if it wants one.
+    pub(crate) fn at(region: RegionName, address: SocketAddr, token: Option<Secret>) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
@@ -40,13 +44,13 @@ impl Running {
             .proxy(None)
             .build()
             .new_agent();
-        Self { region, address, agent }
+        Self { region, address, agent, token }
     }
 
     /// Its status.
     pub(crate) fn status(&self) -> Result<Status, CommandError> {
-        let url = format!("http://{}/v1/status", self.address);
-        let text = self.answer(self.agent.get(&url).call())?;
+        let request = self.signed(self.agent.get(format!("http://{}/v1/status", self.address)));
+        let text = self.answer(request.call())?;
         let status: Status = serde_json::from_str(&text).map_err(|error| {
             self.refused(format!(
                 "answers no status that this version understands ({error}); use the concord that runs there"
@@ -75,7 +79,7 @@ impl Running {
         struct Granted {
             origins: Vec<RegionName>,
         }
-        let text = self.answer(self.agent.post(&url).send_empty())?;
+        let text = self.answer(self.signed(self.agent.post(&url)).send_empty())?;
         let granted: Granted = serde_json::from_str(&text).map_err(|error| {
             self.refused(format!("answers {path} in a way that is not understood ({error})"))
         })?;
@@ -91,7 +95,7 @@ impl Running {
     ) -> Result<(), CommandError> {
         self.status()?;
         let url = format!("http://{}{path}", self.address);
-        let request = self.agent.post(&url).query("table", table);
+        let request = self.signed(self.agent.post(&url)).query("table", table);
         let request = match decide {
             Some(decide) => request.query("decide", decide),
             None => request,
@@ -108,7 +112,7 @@ impl Running {
         suspend: bool,
     ) -> Result<String, CommandError> {
         self.status()?;
-        let mut request = self.agent.post(format!("http://{}/v1/skip", self.address));
+        let mut request = self.signed(self.agent.post(format!("http://{}/v1/skip", self.address)));
         request = request.query("origin", origin.as_str()).query("suspend", suspend.to_string());
         if let Some(sequence) = sequence {
             request = request.query("sequence", sequence.to_string());
@@ -125,6 +129,13 @@ impl Running {
             self.refused(format!("answers a skip in a way that is not understood ({error})"))
         })?;
         Ok(done)
+    }
+
+    fn signed<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {}", token.reveal())),
+            None => request,
+        }
     }
 
     /// The body of a good answer.

@@ -16,7 +16,7 @@ pub(crate) async fn execute(args: &SeedArgs, config: Config) -> Outcome {
     if !args.yes {
         confirm(&config, args)?;
     }
-    run::keep_files_private();
+    run::keep_files_private(&config);
     let (stop, shutdown) = watch::channel(false);
     let mut region = Region::open(config.clone(), shutdown).await.map_err(|e| refused(&e))?;
     let seeded = async {

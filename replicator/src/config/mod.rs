@@ -15,6 +15,7 @@ mod pattern;
 mod policies;
 mod quantity;
 mod region;
+mod secret;
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,8 @@ pub(crate) use mesh::{Mesh, MeshRegion};
 pub(crate) use mysql::{ConnectError, Mysql, TlsMode, Transport, connect};
 pub(crate) use policies::{Decision, Rule, column_lists};
 pub(crate) use quantity::{ByteSize, HumanDuration};
-pub(crate) use region::{Link, Region};
+pub(crate) use region::{Http, Link, Region};
+pub(crate) use secret::Secret;
 
 /// A whole configuration, parsed and judged.
 #[derive(Debug, Clone)]

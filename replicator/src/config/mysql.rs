@@ -1,14 +1,13 @@
 //! `[region.mysql]`: how to reach the region's MySQL primary.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
 use serde::Deserialize;
 
-use super::ConfigError;
 use super::error::Flaw;
+use super::{ConfigError, Secret};
 
 /// The variable that may hold the password.
 const PASSWORD_VARIABLE: &str = "CONCORD_MYSQL_PASSWORD";
@@ -60,23 +59,6 @@ pub(crate) enum Transport {
     Plain,
 }
 
-/// A password. It shows itself in no message.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    /// The text itself, to be handed to a login and nowhere else.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "(none)" } else { "(hidden)" })
-    }
-}
-
 impl Default for Mysql {
     fn default() -> Self {
         Self {
@@ -104,16 +86,10 @@ impl Mysql {
     /// The password: from the file if one is named, else from the environment, else empty. One newline at the end of
     /// the file is not part of it.
     pub(crate) fn password(&self) -> Result<Secret, ConfigError> {
-        let Some(file) = &self.password_file else {
-            return Ok(Secret(std::env::var(PASSWORD_VARIABLE).unwrap_or_default()));
-        };
-        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Named {
-            key: "region.mysql.password_file",
-            file: file.clone(),
-            source,
-        })?;
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        Ok(Secret(text.strip_suffix('\r').unwrap_or(text).to_owned()))
+        match &self.password_file {
+            Some(file) => Secret::read("region.mysql.password_file", file),
+            None => Ok(Secret(std::env::var(PASSWORD_VARIABLE).unwrap_or_default())),
+        }
     }
 
     pub(super) fn judge(&self) -> Result<(), Flaw> {

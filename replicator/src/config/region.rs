@@ -7,9 +7,9 @@ use serde::Deserialize;
 use transaction::RegionName;
 
 use super::apply::Apply;
-use super::error::Flaw;
+use super::error::{ConfigError, Flaw};
 use super::filter::RegionFilters;
-use super::{ByteSize, HumanDuration, Mysql, resolve};
+use super::{ByteSize, HumanDuration, Mysql, Secret, resolve};
 
 /// This region.
 #[derive(Debug, Clone, Deserialize)]
@@ -83,9 +83,13 @@ pub(crate) struct TlsFiles {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Http {
-    /// IP address and port of status, health and metrics. Default `127.0.0.1:7480`: it asks for no password, and pause
-    /// and resume are reached there, so opening it wider is a decision.
+    /// IP address and port of status, health and metrics, and of pause and resume. Default `127.0.0.1:7480`, which every user
+    /// of this machine reaches. Another address needs `token_file`.
     pub(crate) listen: SocketAddr,
+    /// File with a token, one line of at least 16 characters. With it everything but `/healthz` and `/readyz` is told only to
+    /// whoever shows it (`Authorization: Bearer TOKEN`), and these two give no reasons without it. It is read again at
+    /// every request, so that a rotated secret needs no restart. Default: none.
+    pub(crate) token_file: Option<PathBuf>,
     /// Whether `/v1/conflicts` shows keys and values of rows. Default false, since whoever reaches the port may ask; without
     /// them it says tables, kinds, stamps and winners. `concord conflicts`, which reads the files, always shows them.
     pub(crate) conflict_rows: bool,
@@ -135,7 +139,37 @@ fn yes() -> bool {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7480)), conflict_rows: false }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7480)), token_file: None, conflict_rows: false }
+    }
+}
+
+/// A shorter token could be found by trying.
+const TOKEN_CHARACTERS_MIN: usize = 16;
+
+impl Http {
+    /// The token that requests must show, if one is configured.
+    pub(crate) fn token(&self) -> Result<Option<Secret>, ConfigError> {
+        const KEY: &str = "region.http.token_file";
+        let Some(file) = &self.token_file else { return Ok(None) };
+        let token = Secret::read(KEY, file)?;
+        if token.reveal().chars().count() >= TOKEN_CHARACTERS_MIN {
+            return Ok(Some(token));
+        }
+        let few = format!("it has fewer than {TOKEN_CHARACTERS_MIN} characters, write a random token");
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, few);
+        Err(ConfigError::Named { key: KEY, file: file.clone(), source })
+    }
+
+    fn judge(&self) -> Result<(), Flaw> {
+        if self.token_file.is_none() && !self.listen.ip().is_loopback() {
+            return Err(Flaw::new(
+                &["region", "http", "listen"],
+                format!("{} is reached from other machines, and there is no token", self.listen),
+                "name a token_file, which requests must then show (`openssl rand -hex 32` makes a token), or listen on 127.0.0.1"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -196,6 +230,7 @@ impl Link {
 impl Region {
     pub(super) fn judge(&self) -> Result<(), Flaw> {
         self.link.judge()?;
+        self.http.judge()?;
         self.mysql.judge()?;
         self.apply.judge()?;
         let refuse = |key: [&str; 3], value: String, low: String, high: String| {
@@ -242,7 +277,7 @@ impl Region {
         for path in [&mut self.link.ca, &mut self.link.cert, &mut self.link.key] {
             path.iter_mut().for_each(|path| resolve(base, path));
         }
-        for path in [&mut self.mysql.password_file, &mut self.mysql.ca] {
+        for path in [&mut self.mysql.password_file, &mut self.mysql.ca, &mut self.http.token_file] {
             path.iter_mut().for_each(|path| resolve(base, path));
         }
     }

@@ -126,8 +126,13 @@ fn every_flaw_names_file_line_key_reason_and_remedy() {
             "use 1 to 10000",
         ),
         (
-            replaced("tls = false", "tls = false\n[region.http]\nlisten = \"0.0.0.0:7400\""),
+            replaced("tls = false", "tls = false\n[region.http]\nlisten = \"127.0.0.1:7480\"")
+                .replace("[region.link]", "[region.link]\nlisten = \"127.0.0.1:7480\""),
             "link and http both listen on",
+        ),
+        (
+            replaced("tls = false", "tls = false\n[region.http]\nlisten = \"0.0.0.0:7480\""),
+            "region.http.listen: 0.0.0.0:7480 is reached from other machines, and there is no token",
         ),
         (replaced("name = \"shop\"", ""), "key `name` is missing"),
         (replaced("name = \"shop\"", "name = shop"), ":3: "),

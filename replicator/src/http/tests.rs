@@ -20,16 +20,16 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        Self::showing(true).await
+        Self::with(Http { conflict_rows: true, ..Http::default() }).await
     }
 
-    async fn showing(conflict_rows: bool) -> Self {
+    async fn with(http: Http) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let board = sample::board(dir.path());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = watch::Sender::new(false);
-        let task = tokio::spawn(serve(listener, board.clone(), conflict_rows, stop.subscribe()));
+        let task = tokio::spawn(serve(listener, board.clone(), http, stop.subscribe()));
         Self { board, address, stop, task, _dir: dir }
     }
 
@@ -58,7 +58,7 @@ impl Server {
         region: &str,
         work: impl FnOnce(Running) -> Result<T, crate::commands::CommandError> + Send + 'static,
     ) -> Result<T, String> {
-        let running = Running::at(region.parse().unwrap(), self.address);
+        let running = Running::at(region.parse().unwrap(), self.address, None);
         spawn_blocking(move || work(running)).await.unwrap().map_err(|error| error.to_string())
     }
 
@@ -186,7 +186,7 @@ async fn no_value_of_a_row_is_shown_unless_the_configuration_says_so() {
     use crate::conflicts::sample::entry;
     use applier::journal::Journal;
 
-    let server = Server::showing(false).await;
+    let server = Server::with(Http::default()).await;
     let entry = entry(7, 3);
     server.board.conflicts.write(std::slice::from_ref(&entry)).unwrap();
     let one = format!("/v1/conflicts/{}", entry.id);
@@ -199,6 +199,51 @@ async fn no_value_of_a_row_is_shown_unless_the_configuration_says_so() {
         for word in ["key", "before", "after", "result", "quantity"] {
             assert!(!body.contains(&format!("\"{word}\"")) && !body.contains("'old'"), "{word}: {body}");
         }
+    }
+}
+
+#[tokio::test]
+async fn with_a_token_only_health_is_told_to_those_who_do_not_show_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "0123456789abcdef\n").unwrap();
+    let server = Server::with(Http { token_file: Some(file.clone()), ..Http::default() }).await;
+    let wrong = [("authorization", "Bearer 0123456789abcdeg")];
+    let right = [("authorization", "Bearer 0123456789abcdef")];
+    for headers in [&[][..], &wrong, &[("authorization", "0123456789abcdef")]] {
+        for path in ["/v1/status", "/metrics", "/v1/conflicts", "/v1/conflicts/1", "/nothing"] {
+            let (code, _, body) = server.ask("GET", path, headers).await;
+            assert_eq!(code, 401, "{path}");
+            assert!(body.contains("token_file in [region.http]") && !body.contains("0123"), "{body}");
+        }
+        assert_eq!(server.ask("POST", "/v1/pause", headers).await.0, 401);
+        assert_eq!(server.ask("GET", "/healthz", headers).await.2, r#"{"state":"waiting"}"#);
+        assert_eq!(server.ask("GET", "/readyz", headers).await.2, r#"{"ready":false}"#);
+    }
+    assert_eq!(server.ask("GET", "/v1/status", &right).await.0, 200);
+    assert!(server.ask("GET", "/readyz", &right).await.2.contains("extractor"));
+    assert!(server.board.origins.values().all(|origin| !origin.borrow().paused));
+
+    let running = |token: &str| {
+        let http = Http { token_file: Some(dir.path().join(token)), ..Http::default() };
+        Running::at("eu".parse().unwrap(), server.address, http.token().unwrap())
+    };
+    let held = running("token");
+    spawn_blocking(move || held.wish("/v1/pause", None)).await.unwrap().unwrap();
+    assert!(server.board.origins.values().all(|origin| origin.borrow().paused));
+    std::fs::write(dir.path().join("other"), "another token of the same kind").unwrap();
+    let held = running("other");
+    let error = spawn_blocking(move || held.status().map(drop)).await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("token_file in [region.http]"), "{error}");
+
+    // Rotated while it runs; a file that cannot be used opens nothing.
+    std::fs::write(&file, "fedcba9876543210").unwrap();
+    assert_eq!(server.ask("GET", "/v1/status", &right).await.0, 401);
+    assert_eq!(server.ask("GET", "/v1/status", &[("authorization", "bearer fedcba9876543210")]).await.0, 200);
+    for content in ["", "short"] {
+        std::fs::write(&file, content).unwrap();
+        let shown = format!("Bearer {content}");
+        assert_eq!(server.ask("GET", "/v1/status", &[("authorization", &shown)]).await.0, 401);
     }
 }
 
@@ -242,7 +287,7 @@ async fn the_shutdown_ends_it_and_commands_then_say_that_it_does_not_run() {
     server.stop.send_replace(true);
     let Server { board: _board, address, task, _dir, .. } = server;
     task.await.unwrap();
-    let running = Running::at("eu".parse().unwrap(), address);
+    let running = Running::at("eu".parse().unwrap(), address, None);
     let error = spawn_blocking(move || running.status()).await.unwrap().unwrap_err().to_string();
     assert!(error.contains(&address.to_string()) && error.contains("concord run"), "{error}");
 }

@@ -14,6 +14,7 @@ pub(crate) mod identity;
 mod introduction;
 pub(crate) mod journal;
 pub(crate) mod logs;
+pub(crate) mod peer_copy;
 mod rebuild;
 mod recovery;
 mod resume;
@@ -185,8 +186,9 @@ impl Region {
         let (provider, stop) = (logs.clone(), shutdown.clone());
         tasks.spawn(async move { served.serve(listener, provider, stop).await });
         let listener = bind(config.region.http.listen, "[region.http] listen").await?;
-        let rows = config.region.http.conflict_rows;
-        tasks.spawn(crate::http::serve(listener, board.clone(), rows, shutdown.clone()));
+        let http = config.region.http.clone();
+        http.token().map_err(|e| RegionError(e.to_string()))?;
+        tasks.spawn(crate::http::serve(listener, board.clone(), http, shutdown.clone()));
 
         let targets = config
             .peers()

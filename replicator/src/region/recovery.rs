@@ -8,6 +8,7 @@ use transaction::RecordNumber;
 use super::board::ExtractorState;
 use super::clock::now_us;
 use super::logs::Sink;
+use super::peer_copy::PeerCopy;
 use super::{Region, RegionError};
 
 /// Makes sure that the own log holds all that any peer holds of it. `existed`: the server shows that this region has
@@ -27,21 +28,37 @@ pub(crate) async fn recover_own_log(region: &Region, existed: bool) -> Result<bo
     tracing::warn!("the log of {name} is to be completed from the peers' copies: {what}");
     let Some(best) = ask_all(region).await else { return Ok(false) };
     if damaged {
-        let last = own.log.recovery().damaged_last.map(|damage| damage.number).unwrap_or_default();
-        if best.as_ref().is_some_and(|(_, durable)| *durable >= last) {
-            return Err(RegionError(format!(
-                "record {last} of this region's own log is damaged, and region {} holds it: move {} away and start again; the \
-                 log is then taken back from the peers",
-                best.map_or_else(String::new, |(target, _)| target.region.to_string()),
-                own.log.dir().display()
-            )));
-        }
-        own.log.drop_damaged_last()?;
-        return Ok(true);
+        settle_damaged_last(region, best.as_ref()).await?;
     }
     match best {
         Some((target, durable)) if durable > own.log.durable() => fetch(region, &target, durable).await,
         _ => Ok(true),
+    }
+}
+
+/// Replaces the damaged last record of the own log by the copy of `best`, the peer that holds most of it, or drops it if no
+/// peer has it: then it was never given out.
+async fn settle_damaged_last(
+    region: &Region,
+    best: Option<&(Target, RecordNumber)>,
+) -> Result<(), RegionError> {
+    let own = region.board.logs.own();
+    let Some(last) = own.log.recovery().damaged_last.map(|damage| damage.number) else { return Ok(()) };
+    let Some((target, _)) = best.filter(|(_, durable)| *durable >= last) else {
+        own.log.drop_damaged_last()?;
+        return Ok(());
+    };
+    let mut copy = PeerCopy::new(region.link.clone(), target.clone(), own.log.origin());
+    let what =
+        format!("record {last} of this region's own log is damaged, and region {} holds it", target.region);
+    match copy.records(last).await {
+        Ok(Some(records)) => {
+            own.log.replace_damaged_last(&records)?;
+            tracing::warn!("{what}: it was taken back from there");
+            Ok(())
+        }
+        Ok(None) => Err(RegionError(format!("{what} no longer; start again once its log is whole"))),
+        Err(error) => Err(RegionError(format!("{what}, but could not send it: {error}; then start again"))),
     }
 }
 

@@ -8,7 +8,7 @@ mod binlog;
 pub(crate) mod certificates;
 mod columns;
 mod facts;
-mod peers;
+pub(crate) mod peers;
 mod place;
 mod policies;
 mod privileges;

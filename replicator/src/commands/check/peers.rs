@@ -208,7 +208,7 @@ fn parted(error: &LinkError) -> (String, String) {
 }
 
 /// A region that does not run: it has the time, and nothing else to say or to answer.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Control for Nobody {
     fn wall_us(&self) -> u64 {

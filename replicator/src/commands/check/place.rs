@@ -21,6 +21,8 @@ pub(super) struct PlaceFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum DataDir {
     Usable,
+    /// The same, but its mode lets other accounts in.
+    Open(u32),
     /// Not there, but it can be made in this folder, which exists.
     Absent(PathBuf),
     Refused(String),
@@ -54,8 +56,17 @@ fn data_dir(path: &Path) -> DataDir {
     }
     match access(found, AccessFlags::W_OK | AccessFlags::X_OK | AccessFlags::R_OK) {
         Err(e) => DataDir::Refused(format!("{}: {}", found.display(), e.desc())),
-        Ok(()) if found == path => DataDir::Usable,
+        Ok(()) if found == path => judge_mode(found),
         Ok(()) => DataDir::Absent(found.to_owned()),
+    }
+}
+
+fn judge_mode(dir: &Path) -> DataDir {
+    use std::os::unix::fs::MetadataExt;
+    match dir.metadata().map(|found| found.mode() & 0o7777) {
+        Ok(mode) if mode & 0o077 != 0 => DataDir::Open(mode),
+        Ok(_) => DataDir::Usable,
+        Err(error) => DataDir::Refused(format!("{}: {error}", dir.display())),
     }
 }
 
@@ -77,6 +88,11 @@ fn judge_data_dir(found: &DataDir, config: &Config) -> Check {
     let path = config.region.data_dir.display();
     match found {
         DataDir::Usable => Check::ok(name, path.to_string()),
+        DataDir::Open(mode) => Check::warn(
+            name,
+            format!("{path} has mode {mode:04o}: other accounts may read the rows in it"),
+            format!("chmod 700 {path}; `concord run` does it if the folder is its account's"),
+        ),
         DataDir::Absent(_) => Check::ok(name, format!("{path} is not there yet; run makes it")),
         DataDir::Refused(reason) => Check::refuse(
             name,
@@ -168,8 +184,16 @@ mod tests {
 
     #[test]
     fn a_data_directory_may_be_absent_but_not_a_file() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
+        let set_mode = |mode| {
+            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set_mode(0o700);
         assert_eq!(data_dir(folder.path()), DataDir::Usable);
+        set_mode(0o750);
+        assert_eq!(data_dir(folder.path()), DataDir::Open(0o750));
+        assert_eq!(judge_data_dir(&DataDir::Open(0o750), &config()).verdict, Verdict::Warn);
         assert_eq!(data_dir(&folder.path().join("a/b")), DataDir::Absent(folder.path().to_owned()));
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -105,6 +105,7 @@ fn answer(dir: &std::path::Path, line: &str) -> Result<(String, ExitCode), Strin
         LogCommand::List(args) => list::list(&store, args, &mut out),
         LogCommand::Show(args) => show::show(&store, args, false, &mut out),
         LogCommand::Verify(args) => verify::verify(&store, args.origin, &mut out),
+        LogCommand::Repair(_) => panic!("it takes a peer"),
     };
     Ok((String::from_utf8(out).unwrap(), code.map_err(|e| e.to_string())?))
 }

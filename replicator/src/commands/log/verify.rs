@@ -39,7 +39,7 @@ pub(super) fn verify(
 }
 
 /// On stderr, and only if that is a terminal.
-fn progress_bar(origin: RegionName) -> ProgressBar {
+pub(super) fn progress_bar(origin: RegionName) -> ProgressBar {
     let bar = ProgressBar::new(0).with_message(format!("log of {origin}"));
     let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
     match style {
@@ -61,7 +61,7 @@ fn say(origin: RegionName, report: &VerifyReport, out: &mut dyn Write) -> std::i
     if !report.damages.is_empty() {
         writeln!(
             out,
-            "  to mend it: stop concord, move {origin}'s folder away, start again; it is fetched from a peer that holds it"
+            "  to mend it: stop concord; concord log repair --origin {origin} --from REGION; start again"
         )?;
     }
     if report.torn_bytes > 0 {
