@@ -17,6 +17,7 @@
 pub mod account;
 pub mod binary;
 pub mod case;
+pub mod chaos;
 pub mod compare;
 pub mod concord;
 pub mod config;

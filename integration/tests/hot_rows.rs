@@ -59,6 +59,7 @@ async fn fifty_hot_rows_end_as_their_policies_allow() {
         kills: 3,
         rate: 30,
         seed: 3,
+        servers_die: false,
         dir: None,
     };
     fight(plan, &["insert-insert", "update-update", "update-delete"]).await;
@@ -74,6 +75,7 @@ async fn eight_writers_in_each_of_three_regions_for_a_minute() {
         kills: 12,
         rate: 30,
         seed: 60,
+        servers_die: false,
         dir: None,
     };
     let kinds = [
@@ -115,6 +117,7 @@ async fn the_referee_passes_an_honest_server_and_sees_each_kind_of_damage() {
             rate: 0,
             hang_ups: 5,
             port: server.port(),
+            server_may_die: false,
         };
         let ledger = Ledger::create(&dir.path().join(format!("{number}.jsonl"))).unwrap();
         tasks.push(tokio::spawn(Writer::connect(plan, ledger, control.clone()).await.unwrap().run()));

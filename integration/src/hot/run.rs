@@ -30,8 +30,67 @@ pub struct HotPlan {
     pub rate: u64,
     /// Where all randomness begins.
     pub seed: u64,
+    /// Whether servers may die, so that clients connect again.
+    pub servers_die: bool,
     /// A folder for everything, which is left there; `None` for a temporary one.
     pub dir: Option<PathBuf>,
+}
+
+/// What goes wrong while clients write.
+pub(crate) trait Troubles {
+    /// Called when the servers run and no Concord does yet.
+    async fn prepare(&mut self, _: &mut Mesh) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called every 50 ms or so, with the time since the clients began.
+    async fn tick(&mut self, mesh: &mut Mesh, elapsed: Duration) -> Result<()>;
+
+    /// Whether nothing is to come and nothing is to end by itself; the clients go on until then.
+    fn is_over(&self) -> bool {
+        true
+    }
+
+    /// Ends whatever is wrong still; the clients go on for a moment.
+    async fn heal(&mut self, mesh: &mut Mesh) -> Result<()>;
+
+    /// Called when all was judged and has stopped.
+    async fn inspect(&mut self, _: &mut Mesh) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Kills, evenly spread.
+struct Kills {
+    dice: Dice,
+    to_come: Vec<Duration>,
+}
+
+impl Kills {
+    fn of(plan: &HotPlan) -> Self {
+        let spread = (1..=plan.kills).rev().map(|number| plan.duration * number / (plan.kills + 1));
+        Self { dice: Dice::new(plan.seed.wrapping_add(1)), to_come: spread.collect() }
+    }
+}
+
+impl Troubles for Kills {
+    async fn tick(&mut self, mesh: &mut Mesh, elapsed: Duration) -> Result<()> {
+        for region in &mut mesh.regions {
+            region.concord.check_running()?;
+        }
+        while self.to_come.pop_if(|at| *at <= elapsed).is_some() {
+            let index = usize::try_from(self.dice.below(mesh.regions.len() as u64)).unwrap_or(0);
+            mesh.regions[index].concord.kill();
+            // Away for up to half a second, as under a supervisor.
+            tokio::time::sleep(Duration::from_millis(self.dice.below(500))).await;
+            mesh.regions[index].concord.spawn()?;
+        }
+        Ok(())
+    }
+
+    async fn heal(&mut self, _: &mut Mesh) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What came of a run.
@@ -57,10 +116,18 @@ pub struct Report {
 
 /// Runs it; an error if regions differ, a constraint does not hold, or anything ended that should not. The verdict is in the report.
 pub async fn run(plan: &HotPlan) -> Result<Report> {
+    run_through(plan, MeshPlan::of(&plan.regions), &mut Kills::of(plan)).await
+}
+
+/// The same on a mesh of the caller's, with what goes wrong by its choice.
+pub(crate) async fn run_through(
+    plan: &HotPlan,
+    mesh: MeshPlan,
+    troubles: &mut impl Troubles,
+) -> Result<Report> {
     let policies = schema::parse_policies(schema::POLICIES)?;
-    let mut mesh = MeshPlan::of(&plan.regions)
-        .schema(&schema::script())
-        .edit(move |_, config| set(config, "mesh.policy", policies.clone()));
+    let mut mesh =
+        mesh.schema(&schema::script()).edit(move |_, config| set(config, "mesh.policy", policies.clone()));
     // In one region batches are small, so that many are on their way at once.
     if let Some(name) = plan.regions.get(1).map(|name| (*name).to_owned()) {
         mesh = mesh.edit(move |region, config| {
@@ -72,13 +139,15 @@ pub async fn run(plan: &HotPlan) -> Result<Report> {
     if let Some(dir) = &plan.dir {
         mesh = mesh.dir(dir);
     }
-    let mut mesh = mesh.start().await?;
+    let mut mesh = mesh.build().await?;
+    troubles.prepare(&mut mesh).await?;
+    mesh.start_concords(&plan.regions).await?;
     let start = tables(&mut mesh, plan.regions[0]).await?;
     let ledgers = mesh.dir().join("ledgers");
     std::fs::create_dir_all(&ledgers).map_err(Error::io(format!("create {}", ledgers.display())))?;
 
     let control = Arc::new(Control::default());
-    let done = write(plan, &mut mesh, &ledgers, &control).await?;
+    let done = write(plan, &mut mesh, &ledgers, &control, troubles).await?;
     let stopped = Instant::now();
     for region in &mut mesh.regions {
         region.concord.ready(crate::concord::READY_BOUND).await?;
@@ -108,6 +177,7 @@ pub async fn run(plan: &HotPlan) -> Result<Report> {
         epilogue(&mut mesh, &control, &ledgers, &mut all, &start).await?;
     }
     mesh.stop().await?;
+    troubles.inspect(&mut mesh).await?;
     Ok(Report {
         verdict,
         acknowledged: done.iter().map(|done| done.acknowledged).sum(),
@@ -120,8 +190,14 @@ pub async fn run(plan: &HotPlan) -> Result<Report> {
     })
 }
 
-/// The writers at work, and a kill now and then.
-async fn write(plan: &HotPlan, mesh: &mut Mesh, ledgers: &Path, control: &Arc<Control>) -> Result<Vec<Done>> {
+/// The writers at work, and what goes wrong meanwhile.
+async fn write(
+    plan: &HotPlan,
+    mesh: &mut Mesh,
+    ledgers: &Path,
+    control: &Arc<Control>,
+    troubles: &mut impl Troubles,
+) -> Result<Vec<Done>> {
     let mut tasks: JoinSet<Result<Done>> = JoinSet::new();
     let mut dice = Dice::new(plan.seed);
     for region in &mesh.regions {
@@ -133,32 +209,26 @@ async fn write(plan: &HotPlan, mesh: &mut Mesh, ledgers: &Path, control: &Arc<Co
                 rate: plan.rate,
                 hang_ups: 5,
                 port: region.server.port(),
+                server_may_die: plan.servers_die,
             };
             let ledger = Ledger::create(&ledgers.join(format!("{}-{number}.jsonl", region.name)))?;
             tasks.spawn(Writer::connect(writer, ledger, control.clone()).await?.run());
         }
     }
     let started = Instant::now();
-    let mut killed = 0;
     let mut done = Vec::new();
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
-    while started.elapsed() < plan.duration {
+    while started.elapsed() < plan.duration || !troubles.is_over() {
+        if started.elapsed() > 2 * plan.duration + Duration::from_secs(600) {
+            return Err(Error::Unexpected("what goes wrong does not come to an end".to_owned()));
+        }
         tokio::select! {
             _ = ticks.tick() => {}
             Some(ended) = tasks.join_next() => done.push(finished(ended)?),
         }
-        for region in &mut mesh.regions {
-            region.concord.check_running()?;
-        }
-        if killed < plan.kills && started.elapsed() >= plan.duration * (killed + 1) / (plan.kills + 1) {
-            let index = usize::try_from(dice.below(mesh.regions.len() as u64)).unwrap_or(0);
-            mesh.regions[index].concord.kill();
-            // Away for up to half a second, as under a supervisor.
-            tokio::time::sleep(Duration::from_millis(dice.below(500))).await;
-            mesh.regions[index].concord.spawn()?;
-            killed += 1;
-        }
+        troubles.tick(mesh, started.elapsed()).await?;
     }
+    troubles.heal(mesh).await?;
     control.stop.store(true, Ordering::Relaxed);
     while let Some(ended) = tasks.join_next().await {
         done.push(finished(ended)?);
@@ -242,6 +312,7 @@ async fn epilogue(
             seed: index as u64,
             rate: 0,
             hang_ups: 0,
+            server_may_die: false,
             port: mesh.region(name)?.server.port(),
         };
         let ledger = Ledger::create(&ledgers.join(format!("{name}-epilogue.jsonl")))?;

@@ -8,11 +8,11 @@ mod steps;
 use super::ledger::{Change, Image, Ledger, Transaction};
 use super::schema::{TABLES, Table};
 use crate::shop::dice::Dice;
-use crate::{Result, Sql};
+use crate::{Error, Result, Sql};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::MissedTickBehavior;
 
 /// A unique value that is taken already.
@@ -46,7 +46,14 @@ pub struct WriterPlan {
     pub hang_ups: u64,
     /// The server's port.
     pub port: u16,
+    /// Whether a lost connection is to be expected, and made again.
+    pub server_may_die: bool,
 }
+
+/// What a server says to clients while it stops: shutdown (1053), the session was killed (3169), disconnected by it (4031).
+const STOPPING: [u16; 3] = [1053, 3169, 4031];
+/// How long a server may be away.
+const AWAY_MAX: Duration = Duration::from_secs(120);
 
 /// A writer with its connection and its ledger.
 #[derive(Debug)]
@@ -54,6 +61,8 @@ pub struct Writer {
     plan: WriterPlan,
     name: String,
     sql: Sql,
+    /// The connection is of no use any more.
+    lost: bool,
     ledger: Ledger,
     dice: Dice,
     control: Arc<Control>,
@@ -81,6 +90,7 @@ impl Writer {
         Ok(Self {
             name: format!("{}-{}", plan.region, plan.number),
             sql: connection(&plan).await?,
+            lost: false,
             dice: Dice::new(plan.seed),
             plan,
             ledger,
@@ -120,6 +130,9 @@ impl Writer {
     }
 
     async fn try_one(&mut self, done: &mut Done) -> Result<()> {
+        if self.lost && !self.reconnect().await? {
+            return Ok(());
+        }
         match self.transaction().await {
             Ok(Some(true)) => {
                 done.acknowledged += 1;
@@ -129,12 +142,40 @@ impl Writer {
             Ok(None) => {}
             // The server has chosen this transaction to give way. A client would try again; so will the next throw.
             Err(error) if matches!(error.server_code(), Some(1205 | 1213)) => {
-                self.sql.run("ROLLBACK").await?;
                 done.given_up += 1;
+                match self.sql.run("ROLLBACK").await {
+                    Err(error) if self.is_lost(&error) => self.lost = true,
+                    rolled_back => rolled_back?,
+                }
+            }
+            Err(error) if self.is_lost(&error) => {
+                done.given_up += 1;
+                self.lost = true;
             }
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Whether an error says that the server died or stops, where that is to be expected.
+    fn is_lost(&self, error: &Error) -> bool {
+        self.plan.server_may_die && error.server_code().is_none_or(|code| STOPPING.contains(&code))
+    }
+
+    /// Connects again as soon as the server is back; false if the run ends before that.
+    async fn reconnect(&mut self) -> Result<bool> {
+        let began = Instant::now();
+        loop {
+            match connection(&self.plan).await {
+                Ok(sql) => {
+                    (self.sql, self.lost) = (sql, false);
+                    return Ok(true);
+                }
+                Err(_) if self.control.stop.load(Ordering::Relaxed) => return Ok(false),
+                Err(error) if !self.is_lost(&error) || began.elapsed() > AWAY_MAX => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 
     /// One transaction: acknowledged (true), in doubt (false), or none, as it changed nothing.
@@ -174,13 +215,23 @@ impl Writer {
     /// Commits; false if this writer hung up before the answer.
     async fn commit(&mut self) -> Result<bool> {
         if self.dice.below(1000) >= self.plan.hang_ups {
-            self.sql.run("COMMIT").await?;
-            return Ok(true);
+            return match self.sql.run("COMMIT").await {
+                Ok(()) => Ok(true),
+                Err(error) if self.is_lost(&error) => {
+                    self.lost = true;
+                    Ok(false)
+                }
+                Err(error) => Err(error),
+            };
         }
         let patience = Duration::from_micros(self.dice.below(3000));
         // Whether the statement was sent, taken in or answered when it ends is left to chance.
         let _ = tokio::time::timeout(patience, self.sql.run("COMMIT")).await;
-        self.sql = connection(&self.plan).await?;
+        match connection(&self.plan).await {
+            Ok(sql) => self.sql = sql,
+            Err(error) if self.is_lost(&error) => self.lost = true,
+            Err(error) => return Err(error),
+        }
         Ok(false)
     }
 

@@ -1,0 +1,64 @@
+//! The whole course: regions in a network and on disks that fail, clients, faults, peace, judgement.
+
+use super::disk::Disks;
+use super::fault;
+use super::stage::Stage;
+use crate::hot::run::{HotPlan, Report, run_through};
+use crate::namespace::Home;
+use crate::wan::Wan;
+use crate::{MeshPlan, Result};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a run shall be like.
+#[derive(Debug, Clone)]
+pub struct ChaosPlan {
+    /// How many faults.
+    pub faults: u32,
+    /// One begins every so often.
+    pub apart: Duration,
+    /// For so long a concord is frozen; everything else lasts a third of it at most, but for the absence that lasts to the end.
+    pub longest: Duration,
+    /// Where all randomness begins.
+    pub seed: u64,
+    /// A folder for everything, which is left there; `None` for a temporary one.
+    pub dir: Option<PathBuf>,
+}
+
+const REGIONS: [&str; 3] = ["eu", "us", "ap"];
+
+/// Runs it, on a runtime of its own. The calling thread must be in `home` and have started no other.
+///
+/// Where this account may not mount, faults of disks are left out, and that is said on stderr, captured or not.
+pub fn run(home: Home, plan: &ChaosPlan) -> Result<Report> {
+    let disks = match Disks::begin() {
+        Ok(disks) => Some(disks),
+        Err(error) => {
+            let said = format!("chaos: WITHOUT FAULTS OF DISKS, which take root and loop devices: {error}\n");
+            if let Ok(mut stderr) = std::fs::OpenOptions::new().write(true).open("/dev/stderr") {
+                let _ = stderr.write_all(said.as_bytes());
+            }
+            None
+        }
+    };
+    let wan = Wan::begin(home, &REGIONS)?;
+    let names = REGIONS.map(str::to_owned);
+    let faults = fault::draw(plan.seed, plan.faults, plan.apart, plan.longest, &names, disks.is_some());
+    let end = faults.last().map(|fault| fault.at).unwrap_or_default();
+    let hot = HotPlan {
+        regions: REGIONS.to_vec(),
+        writers: 2,
+        duration: end,
+        kills: 0,
+        rate: 20,
+        seed: plan.seed,
+        servers_die: true,
+        dir: plan.dir.clone(),
+    };
+    let mesh = MeshPlan::of(&REGIONS).wan(&wan);
+    let mut stage = Stage::new(wan, disks, faults);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(crate::Error::io("start a runtime"))?;
+    runtime.block_on(run_through(&hot, mesh, &mut stage))
+}
