@@ -81,7 +81,7 @@ impl<C: Connector> Scheduler<C> {
                 region: self.setup.region,
                 applied: self.applied(),
                 now_us: (self.setup.now_us)(),
-                skew_us_max: self.setup.skew_us_max,
+                skew_us_max: self.skew_us_max(origin),
                 until: Sequence(u64::MAX),
             };
             let limits = BatchLimits { transactions_max: 1, ..self.setup.limits };

@@ -40,6 +40,11 @@ pub enum Wish {
         /// Hold its tables back instead of deciding that its rows stay as they are.
         suspend: bool,
     },
+    /// Apply what an origin wrote while its clock was ahead by more than the mesh allows.
+    AcceptSkew {
+        /// Whose writes.
+        origin: RegionName,
+    },
 }
 
 /// A transaction, as a person names it.
@@ -91,6 +96,12 @@ impl<C: Connector> Scheduler<C> {
                 caught_up.map(|()| format!("table {schema}.{table} is applied again"))
             }
             Wish::Skip { origin, named, suspend } => self.skip(*origin, named, *suspend).await,
+            Wish::AcceptSkew { origin } => {
+                self.skew_accepted.insert(*origin, false);
+                Ok(format!(
+                    "stamps of {origin} that are ahead of this region's clock are applied, until they no longer are"
+                ))
+            }
         };
         self.catching_up = None;
         self.skipping = false;

@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Pass over the next transaction of an origin that cannot be applied: its rows stay as they are here, in every region
     #[command(after_help = "Example:\n  concord skip --origin us --sequence 4711 --suspend")]
     Skip(SkipArgs),
+    /// Apply what another region wrote while its clock was further ahead than clock_skew_max, in place of waiting
+    #[command(after_help = "Example:\n  concord accept-skew us")]
+    AcceptSkew(AcceptSkewArgs),
     /// Wait until every write is known everywhere and no conflict can come any more; needed before the mesh section may change
     #[command(after_help = "Example:\n  concord drain --timeout 5m")]
     Drain(DrainArgs),
@@ -200,6 +203,14 @@ pub(crate) struct SkipArgs {
     /// Decide nothing: hold its tables back, until `concord resume --table`; all others go on
     #[arg(long)]
     pub(crate) suspend: bool,
+}
+
+/// `concord accept-skew`.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptSkewArgs {
+    /// The region that wrote it; until its stamps are no longer ahead
+    #[arg(value_name = "REGION")]
+    pub(crate) origin: RegionName,
 }
 
 /// `concord drain`.

@@ -85,6 +85,7 @@ fn router(board: Arc<Board>, http: Http) -> Router {
         .route("/v1/tables/resume", post(resume_table))
         .route("/v1/resume", post(resume))
         .route("/v1/skip", post(skip))
+        .route("/v1/accept-skew", post(accept_skew))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::new(http), guard::judge))
@@ -376,17 +377,39 @@ fn of_transaction(
             error.body_text()
         )
     })?;
-    let origin = RegionName::new(&name).map_err(|error| error.to_string())?;
-    if !board.origins.contains_key(&origin) {
-        let known = board.origins.keys().map(RegionName::as_str).collect::<Vec<_>>().join(", ");
-        return Err(format!("no region {origin} is applied here; {} applies: {known}", board.region));
-    }
+    let origin = applied_origin(&name, board)?;
     let named = match (sequence, gtid) {
         (Some(sequence), None) => Named::Sequence(transaction::Sequence(sequence)),
         (None, Some(gtid)) => Named::Gtid(gtid),
         _ => return Err("a transaction is named by sequence=N or by gtid=G".to_owned()),
     };
     Ok(Wish::Skip { origin, named, suspend })
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichOrigin {
+    origin: String,
+}
+
+async fn accept_skew(
+    State(served): State<Served>,
+    which: Result<Query<WhichOrigin>, QueryRejection>,
+) -> Response {
+    let origin = which
+        .map_err(|error| format!("{}; the parameter is origin=REGION", error.body_text()))
+        .and_then(|Query(WhichOrigin { origin })| applied_origin(&origin, &served.board));
+    grant(&served.board, origin.map(|origin| Wish::AcceptSkew { origin })).await
+}
+
+/// An origin whose work is applied here, by its name.
+fn applied_origin(name: &str, board: &Board) -> Result<RegionName, String> {
+    let origin = RegionName::new(name).map_err(|error| error.to_string())?;
+    if board.origins.contains_key(&origin) {
+        return Ok(origin);
+    }
+    let known = board.origins.keys().map(RegionName::as_str).collect::<Vec<_>>().join(", ");
+    Err(format!("no region {origin} is applied here; {} applies: {known}", board.region))
 }
 
 /// Puts a wish where the lane finds it, and tells what it answers. What takes longer is accepted, and shows in the status.
@@ -417,7 +440,7 @@ async fn grant(board: &Board, wish: Result<Wish, String>) -> Response {
 
 async fn no_such_path(request: Request) -> Response {
     let error = format!(
-        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status, /v1/conflicts, /v1/conflicts/ID and POST /v1/pause, /v1/resume, /v1/skip, /v1/tables/suspend, /v1/tables/resume",
+        "there is no {}; there are GET /healthz, /readyz, /metrics, /v1/status, /v1/conflicts, /v1/conflicts/ID and POST /v1/pause, /v1/resume, /v1/skip, /v1/accept-skew, /v1/tables/suspend, /v1/tables/resume",
         request.uri().path()
     );
     refuse(StatusCode::NOT_FOUND, error)
@@ -425,7 +448,7 @@ async fn no_such_path(request: Request) -> Response {
 
 async fn wrong_method(request: Request) -> Response {
     let error = format!(
-        "{} is not for {}; /v1/pause, /v1/resume, /v1/skip and /v1/tables/… take POST, the others GET",
+        "{} is not for {}; /v1/pause, /v1/resume, /v1/skip, /v1/accept-skew and /v1/tables/… take POST, the others GET",
         request.method(),
         request.uri().path()
     );

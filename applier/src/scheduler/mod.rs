@@ -110,6 +110,8 @@ pub struct Scheduler<C: Connector> {
     pub(crate) catching_up: Option<CatchUp>,
     /// The transaction that is being applied is passed over: its rows stay as they are.
     pub(crate) skipping: bool,
+    /// Origins whose stamps may be as far ahead of the clock as they are, since a person said so; and whether one of them was met.
+    pub(crate) skew_accepted: BTreeMap<RegionName, bool>,
     /// Where batches of an origin failed.
     narrow: BTreeMap<RegionName, Narrow>,
     /// Whose batch is taken next, by place among the origins.
@@ -146,6 +148,7 @@ impl<C: Connector> Scheduler<C> {
             skipping: false,
             narrow: BTreeMap::new(),
             next_origin: 0,
+            skew_accepted: BTreeMap::new(),
             pace: Pace::default(),
             lane: None,
             others: Vec::new(),

@@ -88,7 +88,7 @@ impl<C: Connector> Scheduler<C> {
             }
             Next::AheadOfClock { ahead_us } => {
                 let reason = format!(
-                    "its next stamp is {:.3} s ahead of this region's clock; set the clocks right (clock_skew_max)",
+                    "its next stamp is {:.3} s ahead of this region's clock; set the clocks right and wait, or apply it as it is: concord accept-skew {origin}",
                     ahead_us as f64 / 1e6
                 );
                 self.report(origin, State::Waiting { reason });
@@ -169,12 +169,17 @@ impl<C: Connector> Scheduler<C> {
             limits,
             applied: self.applied.clone(),
             now_us: self.setup.now_us,
-            skew_us_max: self.setup.skew_us_max,
+            skew_us_max: self.skew_us_max(origin),
             until: self.setup.until.get(&origin).copied().unwrap_or(Sequence(u64::MAX)),
             carries: self.carries.clone(),
             ddl: self.setup.ddl.clone(),
             shared: self.setup.shared.clone(),
         }
+    }
+
+    /// How far ahead of this region's clock a stamp of that origin may be, microseconds.
+    pub(crate) fn skew_us_max(&self, origin: RegionName) -> u64 {
+        if self.skew_accepted.contains_key(&origin) { u64::MAX } else { self.setup.skew_us_max }
     }
 
     async fn apply_batch(&mut self, origin: RegionName, batch: &Batch) -> Result<(), Stop> {
@@ -224,6 +229,14 @@ impl<C: Connector> Scheduler<C> {
             index.observe(origin, &reach.claim, reach.sequence).map_err(|e| Stop::Halt(e.to_string()))?;
         }
         let now_us = (self.setup.now_us)();
+        if let Some(met) = self.skew_accepted.get_mut(&origin) {
+            // An origin's stamps only rise: once they are near after having been ahead, time has caught up with them.
+            match reach.hlc.0 > now_us.saturating_add(self.setup.skew_us_max) {
+                true => *met = true,
+                false if *met => drop(self.skew_accepted.remove(&origin)),
+                false => {}
+            }
+        }
         self.update(origin, |progress| {
             progress.state = State::Running;
             progress.retry = false;

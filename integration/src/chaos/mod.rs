@@ -1,6 +1,6 @@
 //! Faults drawn from a seed while clients of three regions fight over hot rows: processes and servers die, links and disks fail.
 //!
-//! [`fault`] draws them, [`disk`] is a disk that can fail, [`stage`] lets a fault begin and end on real processes, and [`run`]
+//! [`fault`] draws them, [`disk`] is a disk that can fail, [`stage`] lets a fault begin and end on real processes, and [`mod@run`]
 //! is the whole course. Who judges is [`crate::hot::checker`], by what clients were told; in the end the copies of each log
 //! are compared too.
 

@@ -1,5 +1,6 @@
 //! One module per command. Each has `execute`, which answers the command and says with which code the process ends.
 
+pub(crate) mod accept_skew;
 pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod conflicts;
@@ -52,6 +53,7 @@ pub(crate) fn execute(cli: &Cli) -> Outcome {
         Command::Pause(args) => pause::pause(args, &config()?),
         Command::Resume(args) => pause::resume(args, &config()?),
         Command::Skip(args) => skip::skip(args, &config()?),
+        Command::AcceptSkew(args) => accept_skew::execute(args, &config()?),
         Command::Drain(args) => drain::execute(args, &config()?),
         Command::Seed(args) => block_on(seed::execute(args, config()?)),
     }

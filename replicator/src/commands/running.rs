@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use transaction::RegionName;
 use ureq::RequestBuilder;
+use ureq::typestate::WithBody;
 
 use super::CommandError;
 use crate::config::{Config, Secret};
@@ -111,22 +112,38 @@ impl Running {
         gtid: Option<&str>,
         suspend: bool,
     ) -> Result<String, CommandError> {
-        self.status()?;
-        let mut request = self.signed(self.agent.post(format!("http://{}/v1/skip", self.address)));
-        request = request.query("origin", origin.as_str()).query("suspend", suspend.to_string());
+        let request = self.post("/v1/skip")?;
+        let mut request = request.query("origin", origin.as_str()).query("suspend", suspend.to_string());
         if let Some(sequence) = sequence {
             request = request.query("sequence", sequence.to_string());
         }
         if let Some(gtid) = gtid {
             request = request.query("gtid", gtid);
         }
+        self.done(request)
+    }
+
+    /// Has stamps of an origin applied that are ahead of the clock; returns what that means, in words.
+    pub(crate) fn accept_skew(&self, origin: RegionName) -> Result<String, CommandError> {
+        let request = self.post("/v1/accept-skew")?;
+        self.done(request.query("origin", origin.as_str()))
+    }
+
+    /// A wish to be sent. The name in the configuration may be that of another process's region, so it is looked at first.
+    fn post(&self, path: &str) -> Result<RequestBuilder<WithBody>, CommandError> {
+        self.status()?;
+        Ok(self.signed(self.agent.post(format!("http://{}{path}", self.address))))
+    }
+
+    /// Sends a wish; what was done, in words.
+    fn done(&self, request: RequestBuilder<WithBody>) -> Result<String, CommandError> {
         #[derive(serde::Deserialize)]
         struct Done {
             done: String,
         }
         let text = self.answer(request.send_empty())?;
         let Done { done } = serde_json::from_str(&text).map_err(|error| {
-            self.refused(format!("answers a skip in a way that is not understood ({error})"))
+            self.refused(format!("answers a wish in a way that is not understood ({error})"))
         })?;
         Ok(done)
     }

@@ -248,6 +248,20 @@ async fn with_a_token_only_health_is_told_to_those_who_do_not_show_it() {
 }
 
 #[tokio::test]
+async fn a_skew_is_accepted_of_an_origin_that_is_applied_here_only() {
+    let server = Server::start().await;
+    for (query, says) in [
+        ("?origin=eu", "no region eu is applied here; eu applies: "),
+        ("?origin=Nowhere", "region name"),
+        ("", "the parameter is origin=REGION"),
+    ] {
+        let (code, _, body) = server.ask("POST", &format!("/v1/accept-skew{query}"), &[]).await;
+        assert_eq!(code, 400, "{query}: {body}");
+        assert!(body.contains(says), "{query}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_web_page_cannot_pause_anything() {
     let server = Server::start().await;
     let (code, _, body) = server.ask("POST", "/v1/pause", &[("Origin", "http://evil.example")]).await;
