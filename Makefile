@@ -48,11 +48,13 @@ demo: ## real servers, all written to at once, become and stay equal
 test: ## all quick and middling tests, with real servers
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --locked -p replicator --bin concord
+	$(CARGO) build --locked -p test-clock
 	$(CARGO) test --locked --workspace
 
 test-long: ## the large, the random and the slow tests (in release mode)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
+	$(CARGO) build --release --locked -p test-clock
 	$(CARGO) test --release --locked -p integration --features long --test long --test huge --test hot_rows --test cases --test walker --test chaos
 
 bench: ## beside MySQL's own replication, rounds in turn: target/bench/report.md and report.json (BENCH="--only drain": that part)
@@ -80,6 +82,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS seconds (60), no panic and bounded m
 chaos: ## FAULTS=n faults (100) drawn from SEED on three regions: processes, servers, disks and links (as root)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator --bin concord
+	$(CARGO) build --release --locked -p test-clock
 	CONCORD_CHAOS_FAULTS=$(FAULTS) CONCORD_CHAOS_LONGEST=$(LONGEST) CONCORD_CHAOS_SEED=$(SEED) \
 	  $(CARGO) test --release --locked -p integration --test chaos ten_faults -- --nocapture
 

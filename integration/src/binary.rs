@@ -25,3 +25,14 @@ pub fn concord() -> Result<PathBuf> {
         ))
     })
 }
+
+/// The library by which a process gets another wall clock, beside the running program.
+pub fn clock() -> Result<PathBuf> {
+    const NAME: &str = "libtest_clock.so";
+    let here = std::env::current_exe().map_err(Error::io("find the running program"))?;
+    let beside = here.ancestors().skip(1).take(2).map(|dir| dir.join(NAME)).find(|path| path.is_file());
+    beside.ok_or_else(|| {
+        let here = here.display();
+        Error::Unexpected(format!("no {NAME} beside {here}; build it first (cargo build -p test-clock)"))
+    })
+}

@@ -18,6 +18,7 @@ pub mod account;
 pub mod binary;
 pub mod case;
 pub mod chaos;
+pub mod clock;
 pub mod compare;
 pub mod concord;
 pub mod config;

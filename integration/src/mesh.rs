@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
+use crate::clock::Clock;
 use crate::config::write_secret;
 pub use crate::config::{set, write_config};
 use crate::port::Port;
@@ -27,6 +28,7 @@ pub struct MeshPlan {
     lifetime: Lifetime,
     programs: Vec<(String, PathBuf)>,
     places: Vec<Place>,
+    clocks: bool,
 }
 
 /// One region: its server and its Concord.
@@ -38,6 +40,8 @@ pub struct Region {
     pub server: Server,
     /// Its Concord.
     pub concord: Concord,
+    /// The clock of both, if the plan wants one that can be set.
+    pub clock: Option<Clock>,
     /// Where its peers reach its link.
     pub link: u16,
     _ports: Vec<Port>,
@@ -64,6 +68,7 @@ impl MeshPlan {
             lifetime: Lifetime::Ours,
             programs: Vec::new(),
             places: Vec::new(),
+            clocks: false,
         }
     }
 
@@ -110,6 +115,12 @@ impl MeshPlan {
         self
     }
 
+    /// Each region has a wall clock of its own, which can be set.
+    pub fn clocks(mut self) -> Self {
+        self.clocks = true;
+        self
+    }
+
     /// Starts the servers and writes certificates, configurations and accounts; starts no Concord.
     pub async fn build(self) -> Result<Mesh> {
         // A missing binary is told before a server starts.
@@ -143,9 +154,14 @@ impl MeshPlan {
             links.push((name.clone(), SocketAddrV4::new(host, link.number())));
         }
 
+        let mut clocks = Vec::new();
+        for name in &self.names {
+            let file = dir.join(format!("{name}.clock"));
+            clocks.push(if self.clocks { Some(Clock::make(&file)?) } else { None });
+        }
         let mut servers = Vec::new();
         let count = u32::try_from(self.names.len()).unwrap_or(1);
-        for (name, number) in self.names.iter().zip(1..) {
+        for ((name, number), clock) in self.names.iter().zip(1..).zip(&clocks) {
             let mut plan =
                 ServerPlan::new(name, number * 10).auto_increment(count, number).lifetime(self.lifetime);
             for option in &self.options {
@@ -155,23 +171,32 @@ impl MeshPlan {
                 plan = plan.program(program.clone());
             }
             plan = plan.listen_also(self.place(name).map(|place| place.test));
+            for (key, value) in clock.iter().flat_map(Clock::environment) {
+                plan = plan.environment(&key, &value);
+            }
             servers.push(plan.launch(&dir.join(name))?);
         }
         let mut regions = Vec::new();
-        for ((name, mut server), (link, http)) in self.names.iter().zip(servers).zip(ports) {
+        for (((name, mut server), (link, http)), clock) in
+            self.names.iter().zip(servers).zip(ports).zip(clocks)
+        {
             server.answers().await?;
             let home = dir.join(name);
             let mut sql = server.root().await?;
             sql.script(&self.schema).await?;
             let config = self.configure(&home, &certificates, name, &links, server.port(), http.number())?;
             account::create(&mut sql, &config).await?;
-            let concord = Concord::new(name, &config, http.number(), &home.join("concord.log"))?
+            let mut concord = Concord::new(name, &config, http.number(), &home.join("concord.log"))?
                 .lifetime(self.lifetime)
                 .place(self.place(name).cloned());
+            for (key, value) in clock.iter().flat_map(Clock::environment) {
+                concord = concord.environment(&key, &value);
+            }
             regions.push(Region {
                 name: name.clone(),
                 server,
                 concord,
+                clock,
                 link: link.number(),
                 _ports: vec![link, http],
             });

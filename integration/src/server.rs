@@ -27,6 +27,7 @@ pub struct ServerPlan {
     lifetime: Lifetime,
     program: Option<PathBuf>,
     also: Option<Ipv4Addr>,
+    environment: Vec<(String, String)>,
 }
 
 impl ServerPlan {
@@ -40,6 +41,7 @@ impl ServerPlan {
             lifetime: Lifetime::Ours,
             program: None,
             also: None,
+            environment: Vec::new(),
         }
     }
 
@@ -52,6 +54,12 @@ impl ServerPlan {
     /// It listens at this address, too, beside 127.0.0.1.
     pub fn listen_also(mut self, address: Option<Ipv4Addr>) -> Self {
         self.also = address;
+        self
+    }
+
+    /// A variable for its environment.
+    pub fn environment(mut self, key: &str, value: &str) -> Self {
+        self.environment.push((key.to_owned(), value.to_owned()));
         self
     }
 
@@ -180,7 +188,9 @@ impl Server {
     fn spawn(&mut self) -> Result<()> {
         let log = self.dir.join("mysqld.err");
         let name = format!("mysqld of {}", self.plan.name);
-        let process = Process::start(&name, &self.program, &self.arguments(), &[], &log, self.plan.lifetime)?;
+        let (arguments, environment) = (self.arguments(), &self.plan.environment);
+        let process =
+            Process::start(&name, &self.program, &arguments, environment, &log, self.plan.lifetime)?;
         self.process = Some(process);
         Ok(())
     }

@@ -4,9 +4,9 @@
 
 use integration::process::{Lifetime, Process};
 use integration::wait::{Look, wait_for};
-use integration::{ServerPlan, compare_tables};
+use integration::{MeshPlan, ServerPlan, compare_tables};
 use nix::sys::signal::Signal;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SCHEMA: &str = "
 CREATE DATABASE s;
@@ -102,4 +102,23 @@ async fn a_process_that_stands_still_is_seen_to() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_is_what_its_server_and_its_concord_read_and_no_other() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut mesh = MeshPlan::of(&["eu", "us"]).clocks().start().await.unwrap();
+    for (ahead, behind, hours) in [(HOUR, Duration::ZERO, 1), (Duration::ZERO, HOUR, -1)] {
+        mesh.region("eu").unwrap().clock.as_ref().unwrap().set(ahead, behind).unwrap();
+        for (name, expected) in [("eu", hours), ("us", 0)] {
+            let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+            let server = mesh.root(name).await.unwrap().value("SELECT UNIX_TIMESTAMP(NOW(6))").await.unwrap();
+            let answer = mesh.region(name).unwrap().concord.get("/v1/status").await.unwrap().body;
+            let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+            let concord = answer["now_us"].as_f64().unwrap() / 1e6;
+            for shown in [server.parse::<f64>().unwrap(), concord] {
+                assert_eq!(((shown - real) / 3600.0).round(), f64::from(expected), "{name}: {shown}, {real}");
+            }
+        }
+    }
 }

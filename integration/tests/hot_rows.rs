@@ -60,6 +60,7 @@ async fn fifty_hot_rows_end_as_their_policies_allow() {
         rate: 30,
         seed: 3,
         servers_die: false,
+        clocks_jump: false,
         dir: None,
     };
     fight(plan, &["insert-insert", "update-update", "update-delete"]).await;
@@ -76,6 +77,7 @@ async fn eight_writers_in_each_of_three_regions_for_a_minute() {
         rate: 30,
         seed: 60,
         servers_die: false,
+        clocks_jump: false,
         dir: None,
     };
     let kinds = [

@@ -37,13 +37,17 @@ pub enum Kind {
     Purge,
     /// The password of a concord's account changes.
     Password,
+    /// A region's clock is an hour ahead.
+    ClockAhead,
+    /// A region's clock is an hour behind.
+    ClockBehind,
     /// A concord dies and stays away until all faults are over.
     Away,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::KillConcord,
         Self::StopConcord,
         Self::KillServer,
@@ -59,12 +63,19 @@ impl Kind {
         Self::ReadOnlyDisk,
         Self::Purge,
         Self::Password,
+        Self::ClockAhead,
+        Self::ClockBehind,
         Self::Away,
     ];
 
     /// Whether it takes a disk that can fail.
     pub fn is_of_disk(self) -> bool {
         matches!(self, Self::PowerLoss | Self::FullDisk | Self::ReadOnlyDisk)
+    }
+
+    /// Whether it takes clocks that can be set.
+    pub fn is_of_clock(self) -> bool {
+        matches!(self, Self::ClockAhead | Self::ClockBehind)
     }
 
     /// Whether it is about the way between two regions, so that a region may have others at the same time.
@@ -104,14 +115,14 @@ impl fmt::Display for Fault {
 }
 
 /// Draws so many faults, one every `apart` on average. A concord is frozen for `longest`, everything else lasts a third of it at most. Each kind comes once before any comes twice;
-/// without `disks` those of disks are left out. A region is away only in the last third.
+/// what `may_be` says no to is left out. A region is away only in the last third.
 pub fn draw(
     seed: u64,
     count: u32,
     apart: Duration,
     longest: Duration,
     regions: &[String],
-    disks: bool,
+    may_be: impl Fn(Kind) -> bool,
 ) -> Vec<Fault> {
     let mut dice = Dice::new(seed);
     let mut deck: Vec<Kind> = Vec::new();
@@ -120,7 +131,7 @@ pub fn draw(
     for number in 0..count {
         let kind = loop {
             if deck.is_empty() {
-                deck = Kind::ALL.into_iter().filter(|kind| disks || !kind.is_of_disk()).collect();
+                deck = Kind::ALL.into_iter().filter(|kind| may_be(*kind)).collect();
             }
             let at = usize::try_from(dice.below(deck.len() as u64)).unwrap_or(0);
             let kind = deck.swap_remove(at);
@@ -149,27 +160,28 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn drawn(seed: u64, count: u32, disks: bool) -> Vec<Fault> {
+    fn drawn(seed: u64, count: u32, may_be: impl Fn(Kind) -> bool) -> Vec<Fault> {
         let regions = ["eu", "us", "ap"].map(str::to_owned);
-        draw(seed, count, Duration::from_secs(4), Duration::from_secs(10), &regions, disks)
+        draw(seed, count, Duration::from_secs(4), Duration::from_secs(10), &regions, may_be)
     }
 
     #[test]
     fn a_seed_draws_the_same_faults_and_another_seed_others() {
-        assert_eq!(drawn(7, 100, true), drawn(7, 100, true));
-        assert_ne!(drawn(7, 100, true), drawn(8, 100, true));
+        assert_eq!(drawn(7, 100, |_| true), drawn(7, 100, |_| true));
+        assert_ne!(drawn(7, 100, |_| true), drawn(8, 100, |_| true));
     }
 
     #[test]
     fn every_kind_comes_and_nobody_is_its_own_other_end() {
         for seed in 0..50 {
-            let faults = drawn(seed, 100, true);
+            let faults = drawn(seed, 100, |_| true);
             let kinds: BTreeSet<Kind> = faults.iter().map(|fault| fault.kind).collect();
             assert!(Kind::ALL.iter().all(|kind| kinds.contains(kind) || *kind == Kind::Away), "{kinds:?}");
             assert!(faults.iter().all(|fault| fault.region != fault.other));
             assert!(faults.iter().filter(|fault| fault.kind == Kind::Away).count() <= 1);
             assert!(faults.is_sorted_by_key(|fault| fault.at));
-            assert!(drawn(seed, 100, false).iter().all(|fault| !fault.kind.is_of_disk()));
+            let without = drawn(seed, 100, |kind| !kind.is_of_disk());
+            assert!(without.iter().all(|fault| !fault.kind.is_of_disk()));
         }
     }
 }

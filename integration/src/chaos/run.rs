@@ -1,10 +1,11 @@
 //! The whole course: regions in a network and on disks that fail, clients, faults, peace, judgement.
 
 use super::disk::Disks;
-use super::fault;
+use super::fault::{self, Kind};
 use super::stage::Stage;
 use crate::hot::run::{HotPlan, Report, run_through};
 use crate::namespace::Home;
+use crate::shop::dice::Dice;
 use crate::wan::Wan;
 use crate::{MeshPlan, Result};
 use std::io::Write as _;
@@ -44,7 +45,10 @@ pub fn run(home: Home, plan: &ChaosPlan) -> Result<Report> {
     };
     let wan = Wan::begin(home, &REGIONS)?;
     let names = REGIONS.map(str::to_owned);
-    let faults = fault::draw(plan.seed, plan.faults, plan.apart, plan.longest, &names, disks.is_some());
+    // Not in every run: where clocks jump, the referee knows less of which write is the newer one.
+    let clocks = Dice::new(!plan.seed).below(3) == 0;
+    let may_be = |kind: Kind| (disks.is_some() || !kind.is_of_disk()) && (clocks || !kind.is_of_clock());
+    let faults = fault::draw(plan.seed, plan.faults, plan.apart, plan.longest, &names, may_be);
     let end = faults.last().map(|fault| fault.at).unwrap_or_default();
     let hot = HotPlan {
         regions: REGIONS.to_vec(),
@@ -54,9 +58,10 @@ pub fn run(home: Home, plan: &ChaosPlan) -> Result<Report> {
         rate: 20,
         seed: plan.seed,
         servers_die: true,
+        clocks_jump: clocks,
         dir: plan.dir.clone(),
     };
-    let mesh = MeshPlan::of(&REGIONS).wan(&wan);
+    let mesh = MeshPlan::of(&REGIONS).wan(&wan).clocks();
     let mut stage = Stage::new(wan, disks, faults);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(crate::Error::io("start a runtime"))?;

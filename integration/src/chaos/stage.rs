@@ -28,13 +28,28 @@ pub struct Stage {
     /// Those under way, and when they end.
     under_way: Vec<(Duration, Fault)>,
     passwords: u32,
+    /// Since when a clock has been ahead, if one was: from then on stamps are, everywhere.
+    ahead_since: Option<Duration>,
 }
+
+/// How far a clock is off.
+const HOUR: Duration = Duration::from_secs(3600);
+/// After what time a person looks whether somebody waits for a clock.
+const LOOKED_AFTER: Duration = Duration::from_secs(5);
 
 impl Stage {
     /// Nothing is wrong yet.
     pub fn new(wan: Wan, may_mount: Option<Disks>, mut faults: Vec<Fault>) -> Self {
         faults.reverse();
-        Self { wan, disks: BTreeMap::new(), may_mount, to_come: faults, under_way: Vec::new(), passwords: 0 }
+        Self {
+            wan,
+            disks: BTreeMap::new(),
+            may_mount,
+            to_come: faults,
+            under_way: Vec::new(),
+            passwords: 0,
+            ahead_since: None,
+        }
     }
 
     /// The network between the regions.
@@ -82,6 +97,8 @@ impl Stage {
                 change_password(mesh, name, &format!("a scratch password, number {}", self.passwords))
                     .await?;
             }
+            Kind::ClockAhead => region.clock.as_ref().ok_or_else(no_clock)?.set(HOUR, Duration::ZERO)?,
+            Kind::ClockBehind => region.clock.as_ref().ok_or_else(no_clock)?.set(Duration::ZERO, HOUR)?,
             Kind::Partition | Kind::OneWay | Kind::BadLink | Kind::SlowPeer => {}
         }
         self.links()
@@ -110,10 +127,28 @@ impl Stage {
                 disk.ok_or_else(no_disk)?.mount_anew()?;
                 region.concord.spawn()?;
             }
+            Kind::ClockAhead | Kind::ClockBehind => {
+                region.clock.as_ref().ok_or_else(no_clock)?.set(Duration::ZERO, Duration::ZERO)?;
+            }
             Kind::Purge | Kind::Password => {}
             Kind::Partition | Kind::OneWay | Kind::BadLink | Kind::SlowPeer => {}
         }
         self.links()
+    }
+
+    /// Has a region apply what is stamped ahead of its clock, as its status says that a person may.
+    async fn accept_skew(&self, mesh: &mut Mesh, name: &str) -> Result<()> {
+        let others: Vec<String> = mesh.names().into_iter().filter(|other| other != name).collect();
+        let concord = &mesh.region(name)?.concord;
+        // Whoever is not there yet is looked at again.
+        let Ok(status) = concord.status().await else { return Ok(()) };
+        let reasons = status.reasons().join("\n");
+        for origin in others {
+            if reasons.contains(&format!("concord accept-skew {origin}")) {
+                let _ = concord.post(&format!("/v1/accept-skew?origin={origin}")).await;
+            }
+        }
+        Ok(())
     }
 
     /// Makes every path what the faults under way say of it; the last one that says something counts.
@@ -179,6 +214,15 @@ impl Troubles for Stage {
             let end = if fault.kind == Kind::Away { Duration::MAX } else { elapsed + fault.lasting };
             self.under_way.push((end, fault.clone()));
             self.begin(mesh, &fault).await?;
+            if fault.kind == Kind::ClockAhead {
+                self.ahead_since = Some(elapsed);
+            }
+        }
+        if self.ahead_since.is_some_and(|since| elapsed > since + LOOKED_AFTER) {
+            self.ahead_since = Some(elapsed);
+            for name in mesh.names().into_iter().filter(|name| !self.is_busy(name)) {
+                self.accept_skew(mesh, &name).await?;
+            }
         }
         for index in 0..mesh.regions.len() {
             if !self.is_busy(&mesh.regions[index].name) {
@@ -195,6 +239,15 @@ impl Troubles for Stage {
     async fn heal(&mut self, mesh: &mut Mesh) -> Result<()> {
         for (_, fault) in std::mem::take(&mut self.under_way) {
             self.end(mesh, &fault).await?;
+        }
+        Ok(())
+    }
+
+    async fn look(&mut self, mesh: &mut Mesh) -> Result<()> {
+        if self.ahead_since.is_some() {
+            for name in mesh.names() {
+                self.accept_skew(mesh, &name).await?;
+            }
         }
         Ok(())
     }
@@ -223,6 +276,10 @@ impl Troubles for Stage {
 
 fn no_disk() -> Error {
     Error::Unexpected("a fault of a disk was drawn, and there are no disks".to_owned())
+}
+
+fn no_clock() -> Error {
+    Error::Unexpected("a fault of a clock was drawn, and no clock can be set".to_owned())
 }
 
 /// The records of a log in a folder, one after the other: its segments without their headers.
