@@ -115,5 +115,5 @@ deny: ## licences, banned crates and sources of all dependencies
 
 audit: ## known vulnerabilities of all dependencies (fetches the database of advisories)
 	$(CARGO) deny --locked check advisories
-	$(CARGO) deny --locked --manifest-path fuzz/Cargo.toml check --config deny.toml advisories
-	$(CARGO) deny --locked --manifest-path benches/rivals/Cargo.toml check --config deny.toml advisories
+	$(CARGO) deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check advisories
+	$(CARGO) deny --locked --manifest-path benches/rivals/Cargo.toml --config deny.toml check advisories
