@@ -165,6 +165,15 @@ impl Drop for Process {
     }
 }
 
+/// Says something on stderr that a test's captured output would hide.
+pub(crate) fn say(text: &str) {
+    use std::io::Write as _;
+    // Nobody to hear it is no error.
+    if let Ok(mut stderr) = std::fs::OpenOptions::new().append(true).open("/dev/stderr") {
+        let _ = writeln!(stderr, "{text}");
+    }
+}
+
 /// The last lines of a file; empty if it cannot be read.
 pub fn tail(path: &Path, lines: usize) -> String {
     let text =

@@ -220,7 +220,8 @@ impl<S: RecordSource> Mender<'_, S> {
                     continue;
                 }
                 let tail = Tail { file: old, offset, size };
-                resume = tail.later_record(number).map_err(Error::io("read", path))?;
+                let later = tail.later_record(number).map_err(Error::io("read", path))?;
+                resume = later.filter(|(later, _)| end.is_none_or(|end| *later < end));
             } else if end.is_none() {
                 return Ok(None);
             }

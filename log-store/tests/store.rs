@@ -53,7 +53,10 @@ fn a_newer_format_is_refused_with_both_versions_for_the_store_and_for_a_segment(
     }
     std::fs::write(&identity_path, text).unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
+    // As a newer version would write it: the checksum covers the version.
     bytes[8] = 2;
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[..56]);
+    bytes[56..64].copy_from_slice(&sum.to_le_bytes());
     std::fs::write(&segment, bytes).unwrap();
     let store = Store::open(dir.path(), identity(), Options::default()).unwrap();
     assert!(matches!(store.log(region("us")).unwrap_err(), Error::NewerFormat { found: 2, known: 1, .. }));

@@ -4,11 +4,11 @@ use super::disk::Disks;
 use super::fault::{self, Kind};
 use super::stage::Stage;
 use crate::hot::run::{HotPlan, Report, run_through};
-use crate::namespace::Home;
+use crate::namespace::{Home, LEFT_OUT};
+use crate::process;
 use crate::shop::dice::Dice;
 use crate::wan::Wan;
 use crate::{MeshPlan, Result};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,10 +36,9 @@ pub fn run(home: Home, plan: &ChaosPlan) -> Result<Report> {
     let disks = match Disks::begin() {
         Ok(disks) => Some(disks),
         Err(error) => {
-            let said = format!("chaos: WITHOUT FAULTS OF DISKS, which take root and loop devices: {error}\n");
-            if let Ok(mut stderr) = std::fs::OpenOptions::new().write(true).open("/dev/stderr") {
-                let _ = stderr.write_all(said.as_bytes());
-            }
+            process::say(&format!(
+                "chaos: {LEFT_OUT} FAULTS OF DISKS, which take root and loop devices: {error}"
+            ));
             None
         }
     };
