@@ -16,23 +16,19 @@ pub fn concord() -> Result<PathBuf> {
             )))
         };
     }
-    let here = std::env::current_exe().map_err(Error::io("find the running program"))?;
-    let beside = here.ancestors().skip(1).take(2).map(|dir| dir.join("concord")).find(|path| path.is_file());
-    beside.ok_or_else(|| {
-        Error::Unexpected(format!(
-            "no `concord` beside {}; build it first (cargo build -p replicator) or set CONCORD_BIN",
-            here.display()
-        ))
-    })
+    beside("concord", "cargo build -p replicator, or set CONCORD_BIN")
 }
 
 /// The library by which a process gets another wall clock, beside the running program.
 pub fn clock() -> Result<PathBuf> {
-    const NAME: &str = "libtest_clock.so";
+    beside("libtest_clock.so", "cargo build -p test-clock")
+}
+
+/// A file beside the running program, or one folder up; `built` says how it gets there.
+fn beside(name: &str, built: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().map_err(Error::io("find the running program"))?;
-    let beside = here.ancestors().skip(1).take(2).map(|dir| dir.join(NAME)).find(|path| path.is_file());
+    let beside = here.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
     beside.ok_or_else(|| {
-        let here = here.display();
-        Error::Unexpected(format!("no {NAME} beside {here}; build it first (cargo build -p test-clock)"))
+        Error::Unexpected(format!("no `{name}` beside {}; build it first: {built}", here.display()))
     })
 }

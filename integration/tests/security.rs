@@ -12,8 +12,22 @@ use std::time::Duration;
 const BOUND: Duration = Duration::from_secs(60);
 const SCHEMA: &str = "CREATE DATABASE s;\nCREATE TABLE s.t (id INT PRIMARY KEY, v INT);";
 
-async fn pair() -> Mesh {
-    MeshPlan::of(&["eu", "us"]).schema(SCHEMA).start().await.unwrap()
+/// Two regions that have a row of eu's.
+async fn at_work() -> Mesh {
+    let mut mesh = MeshPlan::of(&["eu", "us"]).schema(SCHEMA).start().await.unwrap();
+    insert(&mut mesh, "eu", 1).await;
+    mesh.quiet(BOUND).await.unwrap();
+    mesh
+}
+
+/// Waits until a concord has said these words in its log.
+async fn wait_until_said(log: &Path, words: &str) {
+    wait_for(&format!("{words:?} in {}", log.display()), BOUND, async || {
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        Ok(Look::when(said.contains(words), (), said))
+    })
+    .await
+    .unwrap();
 }
 
 async fn insert(mesh: &mut Mesh, name: &str, id: u32) {
@@ -46,9 +60,7 @@ fn listens(pid: u32) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn a_region_listens_on_its_two_ports_and_on_nothing_else() {
-    let mut mesh = pair().await;
-    insert(&mut mesh, "eu", 1).await;
-    mesh.quiet(BOUND).await.unwrap();
+    let mut mesh = at_work().await;
     let concord = &mesh.region("eu").unwrap().concord;
     let link = concord.read_config().unwrap()["region"]["link"]["listen"].as_str().unwrap().to_owned();
     let link = link.rsplit_once(':').unwrap().1.to_owned();
@@ -73,9 +85,7 @@ fn open_to_others(path: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn what_it_writes_is_for_its_own_account_and_a_folder_that_was_open_is_closed() {
-    let mut mesh = pair().await;
-    insert(&mut mesh, "eu", 1).await;
-    mesh.quiet(BOUND).await.unwrap();
+    let mut mesh = at_work().await;
     let folder = mesh.dir().join("eu/concord");
     assert_eq!(open_to_others(&folder), Vec::<String>::new());
 
@@ -104,23 +114,11 @@ async fn no_secret_is_in_its_arguments_log_status_or_metrics() {
     concord.spawn().unwrap();
     mesh.region("us").unwrap().concord.spawn().unwrap();
     let concord = &mut mesh.region("eu").unwrap().concord;
-    wait_for("eu to say that it is not let in", BOUND, async || {
-        let said = std::fs::read_to_string(concord.log()).unwrap_or_default();
-        Ok(Look::when(said.contains("Access denied"), (), said))
-    })
-    .await
-    .unwrap();
+    wait_until_said(concord.log(), "Access denied").await;
     let _ = concord.stop().await;
     std::fs::write(&password, account::PASSWORD).unwrap();
     concord.spawn().unwrap();
-    wait_for("eu to be ready", BOUND, async || {
-        Ok(match concord.get("/readyz").await {
-            Ok(answer) => Look::when(answer.code == 200, (), answer.body),
-            Err(error) => Look::NotYet(error.to_string()),
-        })
-    })
-    .await
-    .unwrap();
+    concord.ready(BOUND).await.unwrap();
     let pid = concord.pid().unwrap();
     let mut shown = vec![
         std::fs::read_to_string(concord.log()).unwrap(),
@@ -143,9 +141,7 @@ async fn no_secret_is_in_its_arguments_log_status_or_metrics() {
 
 #[tokio::test]
 async fn certificates_of_a_new_authority_are_taken_up_without_a_restart() {
-    let mut mesh = pair().await;
-    insert(&mut mesh, "eu", 1).await;
-    mesh.quiet(BOUND).await.unwrap();
+    let mut mesh = at_work().await;
     let pids = ["eu", "us"].map(|name| mesh.region(name).unwrap().concord.pid());
     let (certificates, new) = (mesh.dir().join("certs"), mesh.dir().join("new-certs"));
     let folder = new.display().to_string();
@@ -155,12 +151,7 @@ async fn certificates_of_a_new_authority_are_taken_up_without_a_restart() {
     }
     for name in ["eu", "us"] {
         let log = mesh.region(name).unwrap().concord.log().to_owned();
-        wait_for("the new certificates to be in force", BOUND, async || {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            Ok(Look::when(said.contains("the link's certificates are renewed"), (), said))
-        })
-        .await
-        .unwrap();
+        wait_until_said(&log, "the link's certificates are renewed").await;
     }
     insert(&mut mesh, "eu", 2).await;
     insert(&mut mesh, "us", 3).await;

@@ -2,7 +2,6 @@
 //! agreed on with the old ones ends.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -35,9 +34,10 @@ struct State {
 }
 
 /// What tells that a file is another one than before: inode, length, and when it was written and put in place, in seconds
-/// and nanoseconds. `None` if it cannot be looked at.
-type Stamp = Option<(u64, u64, [i64; 4])>;
-type Stamps = [Stamp; 3];
+/// and nanoseconds.
+type Stamp = (u64, u64, [i64; 4]);
+/// Of the three files; `None` for one that cannot be looked at.
+type Stamps = [Option<Stamp>; 3];
 
 /// What a look at the files found.
 #[derive(Debug)]
@@ -131,10 +131,10 @@ impl Term {
 
 fn stamps(files: &TlsFiles) -> Stamps {
     // Through symbolic links, by which Kubernetes exchanges all files of a secret at once.
-    [&files.ca, &files.cert, &files.key].map(|path| fs::metadata(path).and_then(stamp).ok())
+    [&files.ca, &files.cert, &files.key].map(|path| fs::metadata(path).map(stamp).ok())
 }
 
-fn stamp(found: fs::Metadata) -> io::Result<(u64, u64, [i64; 4])> {
+fn stamp(found: fs::Metadata) -> Stamp {
     let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
-    Ok((found.ino(), found.len(), times))
+    (found.ino(), found.len(), times)
 }

@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::Error;
+
 pub use os::OsDisk;
 pub use simulated::SimulatedDisk;
 
@@ -100,6 +102,14 @@ pub(crate) fn create_derived(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::
     let unfinished = temporary(path);
     disk.create(&unfinished)?.write_all_at(bytes, 0)?;
     disk.rename(&unfinished, path)
+}
+
+/// Removes a file, if there is one.
+pub(crate) fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
+    match disk.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(Error::io("remove", path)),
+    }
 }
 
 /// Reads a whole small file.

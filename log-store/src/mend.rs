@@ -14,7 +14,7 @@ use crate::recovery::{self, Ending, Tail};
 use crate::scan::{Place, Stop};
 use crate::segment::{self, HEADER_LEN};
 use crate::window::{WINDOW_LEN, Window};
-use crate::{Error, VerifyProgress};
+use crate::{Error, VerifyProgress, verify};
 
 /// Another copy of the log that is mended.
 pub trait RecordSource {
@@ -57,12 +57,7 @@ pub(crate) fn mend_folder<S: RecordSource>(
     progress: &mut dyn FnMut(VerifyProgress),
 ) -> Result<MendReport, MendError<S::Error>> {
     let firsts = folder_segments(disk, dir, true)?;
-    let mut bytes_total = 0;
-    for first in &firsts {
-        let path = segment::path(dir, *first);
-        let size = disk.open(&path, Access::Read).and_then(|file| file.size());
-        bytes_total += size.map_err(Error::io("measure", &path))?;
-    }
+    let bytes_total = verify::size_of(disk, dir, &firsts)?;
     let copy = Copied { source, origin, bytes: Vec::new(), at: 0, next: RecordNumber(0) };
     let mut mender = Mender { disk, dir, origin, own, copy, report: MendReport::default() };
     let mut before: Option<Summary> = None;
@@ -176,11 +171,7 @@ impl<S: RecordSource> Mender<'_, S> {
         }
         let Made { file, index, .. } = made;
         file.sync().map_err(Error::io("sync", &unfinished))?;
-        let index_path = segment::index_path(self.dir, first);
-        match self.disk.remove(&index_path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.map_err(Error::io("remove", &index_path))?,
-        }
+        disk::remove_if_there(self.disk, &segment::index_path(self.dir, first))?;
         self.disk.rename(&unfinished, &path).map_err(Error::io("put in place", &path))?;
         self.disk.sync_dir(self.dir).map_err(Error::io("sync", self.dir))?;
         self.report.segments.push(path);

@@ -61,10 +61,7 @@ pub(crate) fn verify_folder(
     let mut firsts = log::folder_segments(disk, dir, false)?;
     firsts.retain(|first| durable.is_none_or(|(active, _)| *first <= active));
     let mut report = VerifyReport::default();
-    let mut bytes_total = 0;
-    for first in &firsts {
-        bytes_total += size_of(disk, &segment::path(dir, *first))?.unwrap_or(0);
-    }
+    let bytes_total = size_of(disk, dir, &firsts)?;
     let mut before: Option<Summary> = None;
     let mut last_sequence = Sequence(0);
     for first in &firsts {
@@ -127,11 +124,17 @@ pub(crate) fn verify_folder(
     Ok(report)
 }
 
-fn size_of(disk: &dyn Disk, path: &Path) -> Result<Option<u64>, Error> {
-    match disk.open(path, Access::Read).and_then(|file| file.size()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        size => size.map(Some).map_err(Error::io("measure", path)),
+/// How many bytes these segments have together; one that is gone has none.
+pub(crate) fn size_of(disk: &dyn Disk, dir: &Path, firsts: &[RecordNumber]) -> Result<u64, Error> {
+    let mut bytes = 0;
+    for first in firsts {
+        let path = segment::path(dir, *first);
+        match disk.open(&path, Access::Read).and_then(|file| file.size()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            size => bytes += size.map_err(Error::io("measure", &path))?,
+        }
     }
+    Ok(bytes)
 }
 
 /// Whether the index file beside a segment says something else than the segment; an absent one says nothing.

@@ -28,8 +28,8 @@ pub struct Stage {
     /// Those under way, and when they end.
     under_way: Vec<(Duration, Fault)>,
     passwords: u32,
-    /// Since when a clock has been ahead, if one was: from then on stamps are, everywhere.
-    ahead_since: Option<Duration>,
+    /// When it was last looked whether somebody waits for a clock; `None` as long as none was ahead.
+    looked: Option<Duration>,
 }
 
 /// How far a clock is off.
@@ -48,7 +48,7 @@ impl Stage {
             to_come: faults,
             under_way: Vec::new(),
             passwords: 0,
-            ahead_since: None,
+            looked: None,
         }
     }
 
@@ -215,11 +215,11 @@ impl Troubles for Stage {
             self.under_way.push((end, fault.clone()));
             self.begin(mesh, &fault).await?;
             if fault.kind == Kind::ClockAhead {
-                self.ahead_since = Some(elapsed);
+                self.looked = Some(elapsed);
             }
         }
-        if self.ahead_since.is_some_and(|since| elapsed > since + LOOKED_AFTER) {
-            self.ahead_since = Some(elapsed);
+        if self.looked.is_some_and(|last| elapsed > last + LOOKED_AFTER) {
+            self.looked = Some(elapsed);
             for name in mesh.names().into_iter().filter(|name| !self.is_busy(name)) {
                 self.accept_skew(mesh, &name).await?;
             }
@@ -244,7 +244,7 @@ impl Troubles for Stage {
     }
 
     async fn look(&mut self, mesh: &mut Mesh) -> Result<()> {
-        if self.ahead_since.is_some() {
+        if self.looked.is_some() {
             for name in mesh.names() {
                 self.accept_skew(mesh, &name).await?;
             }

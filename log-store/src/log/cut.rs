@@ -1,13 +1,12 @@
 //! Cutting a log at its end: unfinished chains, and a damaged last record.
 
-use std::io;
 use std::sync::atomic::Ordering;
 
 use transaction::RecordNumber;
 use transaction::record;
 
 use super::{Active, Log, State};
-use crate::disk::Access;
+use crate::disk::{self, Access};
 use crate::index::{Misfit, check_follows};
 use crate::recovery::DroppedChain;
 use crate::scan::{Place, Scan};
@@ -108,7 +107,7 @@ impl Log {
             self.remove_segment(later.first)?;
         }
         // This segment is to be appended to again, so an index file beside it would soon be wrong.
-        self.remove_file(&segment::index_path(&self.dir, kept.first))?;
+        disk::remove_if_there(&*self.disk, &segment::index_path(&self.dir, kept.first))?;
         file.truncate(index.summary.bytes).map_err(Error::io("truncate", &path))?;
         file.sync().map_err(Error::io("sync", &path))?;
         state.sealed.retain(|summary| summary.first < kept.first);
@@ -123,16 +122,9 @@ impl Log {
 
     /// Removes a segment and its index, durably.
     pub(crate) fn remove_segment(&self, first: RecordNumber) -> Result<(), Error> {
-        self.remove_file(&segment::index_path(&self.dir, first))?;
-        self.remove_file(&segment::path(&self.dir, first))?;
+        disk::remove_if_there(&*self.disk, &segment::index_path(&self.dir, first))?;
+        disk::remove_if_there(&*self.disk, &segment::path(&self.dir, first))?;
         self.disk.sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))
-    }
-
-    fn remove_file(&self, path: &std::path::Path) -> Result<(), Error> {
-        match self.disk.remove(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done.map_err(Error::io("remove", path)),
-        }
     }
 
     /// The error for a record that does not belong where it was to be put.

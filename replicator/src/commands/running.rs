@@ -72,15 +72,16 @@ impl Running {
         path: &str,
         origin: Option<RegionName>,
     ) -> Result<Vec<RegionName>, CommandError> {
-        // The name comes from the command line and may be that of another process's region: look before pausing it.
-        self.status()?;
-        let query = origin.map(|origin| format!("?origin={origin}")).unwrap_or_default();
-        let url = format!("http://{}{path}{query}", self.address);
+        let request = self.post(path)?;
+        let request = match origin {
+            Some(origin) => request.query("origin", origin.as_str()),
+            None => request,
+        };
         #[derive(serde::Deserialize)]
         struct Granted {
             origins: Vec<RegionName>,
         }
-        let text = self.answer(self.signed(self.agent.post(&url)).send_empty())?;
+        let text = self.answer(request.send_empty())?;
         let granted: Granted = serde_json::from_str(&text).map_err(|error| {
             self.refused(format!("answers {path} in a way that is not understood ({error})"))
         })?;
@@ -94,9 +95,7 @@ impl Running {
         table: &str,
         decide: Option<&str>,
     ) -> Result<(), CommandError> {
-        self.status()?;
-        let url = format!("http://{}{path}", self.address);
-        let request = self.signed(self.agent.post(&url)).query("table", table);
+        let request = self.post(path)?.query("table", table);
         let request = match decide {
             Some(decide) => request.query("decide", decide),
             None => request,
@@ -129,7 +128,7 @@ impl Running {
         self.done(request.query("origin", origin.as_str()))
     }
 
-    /// A wish to be sent. The name in the configuration may be that of another process's region, so it is looked at first.
+    /// A wish to be sent. Another process's region may be reached there, so it is looked at before anything is wished of it.
     fn post(&self, path: &str) -> Result<RequestBuilder<WithBody>, CommandError> {
         self.status()?;
         Ok(self.signed(self.agent.post(format!("http://{}{path}", self.address))))

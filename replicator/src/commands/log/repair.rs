@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use transaction::RegionName;
 
 use super::failure::Failure;
-use super::verify::progress_bar;
+use super::verify::{advance, progress_bar};
 use crate::cli::LogRepairArgs;
 use crate::commands::check::peers::Nobody;
 use crate::commands::{CommandError, Outcome, run};
@@ -69,10 +69,7 @@ fn mend(
     mut source: Blocking,
 ) -> Result<(MendReport, Vec<log_store::Damage>), MendError<String>> {
     let bar = progress_bar(origin);
-    let mut show = |progress: log_store::VerifyProgress| {
-        bar.set_length(progress.bytes_total);
-        bar.set_position(progress.bytes);
-    };
+    let mut show = |progress| advance(&bar, progress);
     let report = store.mend(origin, &mut source, &mut show)?;
     let left = store.verify(origin, &mut show)?.damages;
     bar.finish_and_clear();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use log_store::{Store, VerifyReport};
+use log_store::{Store, VerifyProgress, VerifyReport};
 use transaction::RegionName;
 
 use super::failure::Failure;
@@ -26,16 +26,18 @@ pub(super) fn verify(
     for origin in origins {
         let bar = progress_bar(origin);
         // Not through an opened log, so that one too damaged to be opened is looked at too.
-        let report = store.verify(origin, &mut |progress| {
-            bar.set_length(progress.bytes_total);
-            bar.set_position(progress.bytes);
-        });
+        let report = store.verify(origin, &mut |progress| advance(&bar, progress));
         bar.finish_and_clear();
         let report = report?;
         whole &= report.damages.is_empty();
         say(origin, &report, out).map_err(Failure::Output)?;
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(super) fn advance(bar: &ProgressBar, progress: VerifyProgress) {
+    bar.set_length(progress.bytes_total);
+    bar.set_position(progress.bytes);
 }
 
 /// On stderr, and only if that is a terminal.
