@@ -5,7 +5,7 @@ use super::fault::{Fault, Kind};
 use crate::config::write_secret;
 use crate::hot::run::Troubles;
 use crate::wan::{Path as Way, Wan};
-use crate::{Error, Mesh, Result, account};
+use crate::{Concord, Error, Mesh, Result, account};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ impl Stage {
         let region = mesh.region(name)?;
         match fault.kind {
             Kind::KillConcord | Kind::Away => region.concord.kill(),
-            Kind::StopConcord => region.concord.stop().await?,
+            Kind::StopConcord => stop(&mut region.concord).await?,
             Kind::KillServer => region.server.kill(),
             Kind::StopServer => region.server.stop().await?,
             Kind::KillBoth => {
@@ -280,6 +280,17 @@ fn no_disk() -> Error {
 
 fn no_clock() -> Error {
     Error::Unexpected("a fault of a clock was drawn, and no clock can be set".to_owned())
+}
+
+/// Stops it in order if it answers. One that was started a moment ago has no handler for the signal yet and ends by it.
+async fn stop(concord: &mut Concord) -> Result<()> {
+    match concord.get("/healthz").await {
+        Ok(_) => concord.stop().await,
+        Err(_) => {
+            concord.kill();
+            Ok(())
+        }
+    }
 }
 
 /// The records of a log in a folder, one after the other: its segments without their headers.
