@@ -59,6 +59,18 @@ pub struct Progress<'a> {
     pub stamper: &'a Stamper,
     /// Last record handed over.
     pub last_record: RecordNumber,
+    /// The last position record handed over, if there is one.
+    pub restart: Option<&'a Restart>,
+}
+
+/// What a restart from a position record needs of the binlog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// The position record.
+    pub record: RecordNumber,
+    /// The first binlog file that is needed: where the position is, or an earlier one with an XA transaction that is still
+    /// prepared.
+    pub file: String,
 }
 
 /// Where to go on: what the log's tail says.
@@ -97,6 +109,7 @@ pub struct Extractor<S> {
     position_due: bool,
     transactions_since_position: u32,
     position_wall_us: u64,
+    restart: Option<Restart>,
     record: Vec<u8>,
     limits: Limits,
 }
@@ -114,6 +127,7 @@ impl<S: Sink> Extractor<S> {
             position_due: true,
             transactions_since_position: 0,
             position_wall_us: 0,
+            restart: None,
             record: Vec::new(),
             limits: Limits::default(),
         }
@@ -212,7 +226,10 @@ impl<S: Sink> Extractor<S> {
         let hlc = stamper.last_hlc;
         // While the log is ahead of the re-read binlog, a position record would say less than what it follows.
         if self.resume.logged.is_empty() {
+            let record = self.resume.next_record;
             self.append(Sequence(0), hlc, false, body)?;
+            let file = self.prepared.first_file().unwrap_or(&self.place.file).to_owned();
+            self.restart = Some(Restart { record, file });
             self.position_due = false;
             self.transactions_since_position = 0;
             self.position_wall_us = wall_us;
@@ -364,7 +381,8 @@ impl<S: Sink> Extractor<S> {
             return;
         }
         let last_record = RecordNumber(self.resume.next_record.0 - 1);
-        self.sink.passed(Progress { place: &self.place, stamper: &self.resume.stamper, last_record });
+        let (place, stamper, restart) = (&self.place, &self.resume.stamper, self.restart.as_ref());
+        self.sink.passed(Progress { place, stamper, last_record, restart });
     }
 
     fn event_error(&self, source: EventError) -> ExtractError {

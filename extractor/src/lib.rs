@@ -29,7 +29,7 @@ mod suspension;
 mod xa;
 
 pub use error::{ExtractError, Place};
-pub use extract::{Extractor, Limits, Progress, Resume, Sink};
+pub use extract::{Extractor, Limits, Progress, Restart, Resume, Sink};
 pub use stamp::{Stamp, Stamper};
 pub use xa::Spool;
 

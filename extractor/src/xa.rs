@@ -26,6 +26,10 @@ pub trait Spool {
 /// A prepared transaction.
 pub(crate) struct Prepared {
     pub(crate) gtid: Gtid,
+    /// The binlog file that it is in.
+    pub(crate) file: String,
+    /// How many were prepared before it.
+    order: u64,
     pub(crate) checksums: bool,
     /// Whether it changes anything that is to be carried.
     pub(crate) own_rows: bool,
@@ -36,37 +40,49 @@ pub(crate) struct Prepared {
 
 /// What is prepared and not finished, by XID.
 #[derive(Default)]
-pub(crate) struct Pending(BTreeMap<String, Prepared>);
+pub(crate) struct Pending {
+    by_xid: BTreeMap<String, Prepared>,
+    put: u64,
+}
 
 impl Pending {
     /// Takes a group in that XA PREPARE has ended. A group of the same XID that is here already is the same one, sent again.
-    pub(crate) fn put(&mut self, xid: String, group: &mut Group) {
+    pub(crate) fn put(&mut self, xid: String, group: &mut Group, file: String) {
+        self.put += 1;
         let prepared = Prepared {
             gtid: group.gtid,
+            file,
+            order: self.put,
             checksums: group.checksums,
             own_rows: group.own_rows,
             spool: group.spool.take(),
             events: std::mem::take(&mut group.events),
         };
-        self.0.insert(xid, prepared);
+        self.by_xid.insert(xid, prepared);
     }
 
     pub(crate) fn take(&mut self, xid: &str) -> Option<Prepared> {
-        self.0.remove(xid)
+        self.by_xid.remove(xid)
+    }
+
+    /// The binlog file of the one that was prepared first.
+    pub(crate) fn first_file(&self) -> Option<&str> {
+        let first = self.by_xid.values().min_by_key(|prepared| prepared.order);
+        first.map(|prepared| prepared.file.as_str())
     }
 
     /// Whether so many bytes more are too many to be held in memory.
     pub(crate) fn is_full(&self, more: usize) -> bool {
-        self.0.values().map(|prepared| prepared.events.len()).sum::<usize>() + more > MEMORY_MAX
+        self.by_xid.values().map(|prepared| prepared.events.len()).sum::<usize>() + more > MEMORY_MAX
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.by_xid.clear();
     }
 }
 
 impl fmt::Debug for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
+        f.debug_list().entries(self.by_xid.keys()).finish()
     }
 }

@@ -6,7 +6,7 @@ mod support;
 mod synthetic;
 
 use extractor::{ExtractError, Limits};
-use support::{begin, extract, feed, fresh, gtid_of, halt, resume_from, transaction};
+use support::{begin, extract, feed, feed_file, fresh, gtid_of, halt, resume_from, transaction};
 use synthetic::{event, gtid, insert, plain_map, query, xid};
 use transaction::binlog::{EventError, Item, Tables, for_each_item};
 use transaction::record::{Body, Record};
@@ -127,6 +127,23 @@ fn the_gtid_of_a_prepare_stays_out_of_the_position_until_its_end_so_that_the_ser
         .collect();
     assert_eq!(sequences, [1, 2, 3]);
     assert_eq!(again.executed().to_string(), "01010101-0101-0101-0101-010101010101:1-4");
+}
+
+#[test]
+fn a_restart_needs_the_binlog_file_of_the_first_transaction_that_is_prepared() {
+    let (mut extractor, recorder) = begin(fresh());
+    let mut needed_after = |file: &str, events: &[u8]| {
+        feed_file(&mut extractor, file, events).unwrap();
+        extractor.write_position(1).unwrap();
+        let restart = recorder.0.borrow().restart.clone().unwrap();
+        assert_eq!(restart.record.0, recorder.0.borrow().records.len() as u64);
+        restart.file
+    };
+    assert_eq!(needed_after("binlog.000001", &plain(1, 400)), "binlog.000001");
+    assert_eq!(needed_after("binlog.000002", &prepared(2, B, &rows(0..2), false)), "binlog.000002");
+    assert_eq!(needed_after("binlog.000003", &prepared(3, A, &rows(2..4), false)), "binlog.000002");
+    assert_eq!(needed_after("binlog.000004", &finished(4, 600, "COMMIT", B)), "binlog.000003");
+    assert_eq!(needed_after("binlog.000005", &finished(5, 700, "ROLLBACK", A)), "binlog.000005");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Extractor {
     pub file: String,
     /// Up to which byte of it everything was read.
     pub offset: u64,
+    /// The first binlog file that a restart would need; empty while that is not known.
+    pub restart_file: String,
     /// How much of the binlog is not read yet, in bytes.
     pub behind_bytes: u64,
     /// Why it halted.

@@ -41,7 +41,7 @@ impl<S: Sink> Extractor<S> {
         if group.own_rows && self.prepared.is_full(group.events.len()) {
             self.spool(group)?;
         }
-        self.prepared.put(xid, group);
+        self.prepared.put(xid, group, self.place.file.clone());
         Ok(())
     }
 

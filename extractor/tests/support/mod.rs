@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use extractor::{ExtractError, Extractor, Place, Progress, Resume, Sink, Spool, Stamp, Stamper};
+use extractor::{ExtractError, Extractor, Place, Progress, Restart, Resume, Sink, Spool, Stamp, Stamper};
 use transaction::binlog::{Event, EventKind, GtidEvent};
 use transaction::record::{Body, Lineage, Record, TransactionBody};
 use transaction::{
@@ -28,6 +28,8 @@ pub struct Given {
     pub spools: usize,
     /// Offset, last transaction, last record.
     pub passed: Vec<(u64, u64, u64)>,
+    /// As last given.
+    pub restart: Option<Restart>,
     /// The next append fails.
     pub broken: bool,
 }
@@ -74,9 +76,11 @@ impl Sink for Recorder {
     }
 
     fn passed(&mut self, progress: Progress<'_>) {
-        let Progress { place, stamper, last_record } = progress;
+        let Progress { place, stamper, last_record, restart } = progress;
         let passed = (place.offset, stamper.last_sequence.0, last_record.0);
-        self.0.borrow_mut().passed.push(passed);
+        let mut given = self.0.borrow_mut();
+        given.passed.push(passed);
+        given.restart = restart.cloned();
     }
 }
 
@@ -143,8 +147,17 @@ pub fn split(stream: &[u8], start: u64) -> Vec<(&[u8], u64)> {
 
 /// Feeds a stream; stops at the first error. The clock stands at 0, so no position record is due.
 pub fn feed(extractor: &mut Extractor<Recorder>, stream: &[u8]) -> Result<(), ExtractError> {
+    feed_file(extractor, "binlog.000001", stream)
+}
+
+/// The same from this binlog file.
+pub fn feed_file(
+    extractor: &mut Extractor<Recorder>,
+    file: &str,
+    stream: &[u8],
+) -> Result<(), ExtractError> {
     for (raw, offset) in split(stream, 4) {
-        extractor.on_event(raw, true, Place { file: "binlog.000001".into(), offset }, 0)?;
+        extractor.on_event(raw, true, Place { file: file.into(), offset }, 0)?;
     }
     Ok(())
 }

@@ -311,14 +311,14 @@ fn log_of(folder: &Path) -> Result<Vec<u8>> {
     Ok(records)
 }
 
-/// A new binlog, and away with those before the one that is read.
+/// A new binlog, and away with those that no restart needs.
 async fn purge(mesh: &mut Mesh, name: &str) -> Result<()> {
     let region = mesh.region(name)?;
     let mut sql = region.server.root().await?;
     sql.run("FLUSH BINARY LOGS").await?;
-    // Without an answer nobody knows what was read, and a person would delete nothing.
+    // Without an answer nobody knows what is needed, and a person would delete nothing.
     let Ok(status) = region.concord.status().await else { return Ok(()) };
-    let file = status.extractor.file;
+    let file = status.extractor.restart_file;
     if file.is_empty() { Ok(()) } else { sql.run(format!("PURGE BINARY LOGS TO '{file}'")).await }
 }
 

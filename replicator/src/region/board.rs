@@ -45,6 +45,8 @@ pub(crate) struct ExtractorProgress {
     pub(crate) file: String,
     /// Offset in it.
     pub(crate) offset: u64,
+    /// The first binlog file that a restart would need; empty until a position record of this process is durable.
+    pub(crate) restart_file: String,
     /// Version of the server.
     pub(crate) server_version: String,
     /// UUID of the server.

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use applier::{Connect, Passed, Shared};
 use extractor::replica::{Interrupt, Remedy, ReplicaConnection, ReplicaError, ReplicaOptions};
-use extractor::{Extractor, Place, Progress, Resume, Sink, Spool, Stamp};
+use extractor::{Extractor, Place, Progress, Restart, Resume, Sink, Spool, Stamp};
 use log_store::Log;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use transaction::binlog::TableMap;
 use transaction::key::Need;
-use transaction::{GtidSet, Hlc, RegionName, RepairPlace, Sequence, Suspended};
+use transaction::{GtidSet, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Suspended};
 
 use super::board::{Board, ExtractorState};
 use super::clock::now_us;
@@ -95,6 +95,8 @@ impl Extraction {
             scope,
             board: board.clone(),
             writes: Writes::default().spilling(board.logs.spool()),
+            restarts_from: None,
+            restart: None,
             virtual_only: None,
         };
         let mut extractor = Extractor::new(resume, sink);
@@ -267,11 +269,25 @@ struct RegionSink {
     scope: Scope,
     board: Arc<Board>,
     writes: Writes,
+    /// The position record that is known to be durable, and a later one that is not yet.
+    restarts_from: Option<RecordNumber>,
+    restart: Option<Restart>,
     /// The last table whose images were found to lack its virtual columns only, and the version of definitions then.
     virtual_only: Option<(u64, Arc<TableMap>)>,
 }
 
 impl RegionSink {
+    /// The binlog file that a restart needs first, as of a position record that has become durable.
+    fn restart_file(&mut self, newest: Option<&Restart>) -> Option<String> {
+        if self.restart.is_none() && self.restarts_from != newest.map(|restart| restart.record) {
+            self.restart = newest.cloned();
+        }
+        let durable = self.log.durable();
+        let Restart { record, file } = self.restart.take_if(|restart| restart.record <= durable)?;
+        self.restarts_from = Some(record);
+        Some(file)
+    }
+
     /// Collects the keys that the events write; asks the server for the weights that it takes.
     fn collect(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<(), String> {
         loop {
@@ -416,7 +432,7 @@ impl Sink for RegionSink {
     }
 
     fn passed(&mut self, progress: Progress<'_>) {
-        let Progress { place, stamper, last_record } = progress;
+        let Progress { place, stamper, last_record, restart } = progress;
         let claim = stamper.suspended.claim(&stamper.context);
         let observed = self.shared.index.lock().observe(self.region, &claim, stamper.last_sequence);
         if let Err(error) = observed {
@@ -424,6 +440,7 @@ impl Sink for RegionSink {
         }
         let passed = Passed { sequence: stamper.last_sequence, ..Passed::new(&place.file, place.offset) };
         self.shared.passed.send_replace(passed);
+        let restart_file = self.restart_file(restart);
         self.board.extractor.send_modify(|shown| {
             shown.sequence = stamper.last_sequence;
             shown.record = last_record;
@@ -431,6 +448,9 @@ impl Sink for RegionSink {
                 shown.file.clone_from(&place.file);
             }
             shown.offset = place.offset;
+            if let Some(file) = restart_file.filter(|file| *file != shown.restart_file) {
+                shown.restart_file = file;
+            }
         });
     }
 }

@@ -116,6 +116,7 @@ fn extractor_of(progress: &board::ExtractorProgress, durable_record: RecordNumbe
         durable_record,
         file: progress.file.clone(),
         offset: progress.offset,
+        restart_file: progress.restart_file.clone(),
         behind_bytes: 0,
         error,
         waiting_for,

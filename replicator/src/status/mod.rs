@@ -101,6 +101,9 @@ pub(crate) struct Extractor {
     pub(crate) file: String,
     /// Up to which byte of it everything was read.
     pub(crate) offset: u64,
+    /// The first binlog file that a restart would need: those before it may be purged. Empty while that is not known.
+    #[serde(default)]
+    pub(crate) restart_file: String,
     /// How much of the binlog is still to be read, bytes; 0 while that is not known.
     pub(crate) behind_bytes: u64,
     /// Why it halted, and what to do.

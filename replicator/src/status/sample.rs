@@ -103,7 +103,7 @@ pub(crate) fn origin<'a>(status: &'a mut Status, name: &str) -> &'a mut Origin {
 /// What every reader of `/v1/status` may rely on.
 const CONTRACT: &str = r#"{"region":"eu","mesh":"shop","fingerprint":"c0ffee","version":"0.1.0","state":"running","now_us":1700000001000000,
  "server":{"version":"9.7.4","uuid":"21eca99d-e6d3-11f1-93a5-02fc00000001"},
- "extractor":{"state":"running","sequence":123,"record":456,"durable_record":456,"file":"binlog.000002","offset":1234,
+ "extractor":{"state":"running","sequence":123,"record":456,"durable_record":456,"file":"binlog.000002","offset":1234,"restart_file":"binlog.000001",
    "behind_bytes":0,"error":null},
  "origins":[
   {"origin":"eu","self":true,"received_record":456,"durable_record":456,"durable_sequence":123,"origin_sequence":123,
