@@ -9,18 +9,23 @@ use crate::disk::{self, DiskFile};
 /// Size of the window unless a record is longer, in bytes.
 pub(crate) const WINDOW_LEN: usize = 256 * 1024;
 
+/// How much the first read of a window takes; each further one takes twice as much as the one before, up to what is usual. Whoever looks up
+/// the image of one older write reads one record, whoever applies a backlog reads on and on.
+const FIRST_LEN: usize = 8 * 1024;
+
 /// Bytes of one file from `base` on. The caller promises that what lies below its limit never changes.
 #[derive(Debug)]
 pub(crate) struct Window {
     base: u64,
     buffer: Vec<u8>,
     usual_len: usize,
+    next_len: usize,
 }
 
 impl Window {
-    /// An empty window that reads `usual_len` bytes at a time.
+    /// An empty window that soon reads `usual_len` bytes at a time.
     pub(crate) fn new(usual_len: usize) -> Self {
-        Self { base: 0, buffer: Vec::new(), usual_len }
+        Self { base: 0, buffer: Vec::new(), usual_len, next_len: FIRST_LEN.min(usual_len) }
     }
 
     /// Forgets everything: the next read is of another file.
@@ -97,7 +102,8 @@ impl Window {
 
     fn fill(&mut self, file: &dyn DiskFile, offset: u64, len: usize, limit: u64) -> io::Result<()> {
         let rest = usize::try_from(limit.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let want = len.max(self.usual_len.min(rest));
+        let want = len.max(self.next_len.min(rest));
+        self.next_len = (self.next_len * 2).min(self.usual_len);
         if want <= self.usual_len {
             self.release_excess();
         }
