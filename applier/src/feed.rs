@@ -96,6 +96,8 @@ pub struct Reach {
 pub struct Gate<'a> {
     /// This region.
     pub region: RegionName,
+    /// The last transaction of its own lost tail, if there is one: what has seen some of that waits for it.
+    pub tail: Option<Sequence>,
     /// What is applied here, of every origin.
     pub applied: &'a Context,
     /// This region's clock, microseconds.
@@ -116,7 +118,12 @@ impl Gate<'_> {
         }
         context
             .iter()
-            .filter(|(other, _)| *other != self.region && *other != origin)
+            .filter(|(other, _)| *other != origin)
+            .filter_map(|(other, sequence)| match self.tail {
+                _ if other != self.region => Some((other, sequence)),
+                Some(end) => Some((other, sequence.min(end))),
+                None => None,
+            })
             .find(|(other, sequence)| !self.applied.covers(*other, *sequence))
             .map(|(origin, sequence)| Next::WaitsFor { origin, sequence })
     }

@@ -79,6 +79,7 @@ impl<C: Connector> Scheduler<C> {
         let next = loop {
             let gate = Gate {
                 region: self.setup.region,
+                tail: self.setup.tail,
                 applied: self.applied(),
                 now_us: (self.setup.now_us)(),
                 skew_us_max: self.skew_us_max(origin),

@@ -221,6 +221,7 @@ impl<C: Connector> Scheduler<C> {
                 let next = loop {
                     let gate = Gate {
                         region: self.setup.region,
+                        tail: self.setup.tail,
                         applied: &applied,
                         now_us: u64::MAX,
                         skew_us_max: 0,

@@ -206,8 +206,14 @@ fn a_stamp_ahead_of_the_clock_waits_until_the_clock_has_come_near() {
     let before = Reach { sequence: Sequence(99), ..start() };
     let mut feed = Feed::new(&log, name("us"), before).unwrap();
     let mut at = |now_us, skew_us_max| {
-        let gate =
-            Gate { region: name("eu"), applied: &none, now_us, skew_us_max, until: Sequence(u64::MAX) };
+        let gate = Gate {
+            region: name("eu"),
+            tail: None,
+            applied: &none,
+            now_us,
+            skew_us_max,
+            until: Sequence(u64::MAX),
+        };
         feed.next(WIDE, &gate, &rules.rules()).unwrap()
     };
     assert!(matches!(at(899, 100), Next::AheadOfClock { ahead_us: 101 }));

@@ -149,7 +149,7 @@ fn texts(scene: &Scene, backlog: &Backlog) -> Result<VecDeque<String>> {
     let rules = Rules { carries: &carries, weights: &weights, ddl: &policies };
     let (applied, relations) = (Context::new(), Relations::default());
     let until = Sequence(backlog.last_sequence);
-    let gate = Gate { region, applied: &applied, now_us: u64::MAX, skew_us_max: 0, until };
+    let gate = Gate { region, tail: None, applied: &applied, now_us: u64::MAX, skew_us_max: 0, until };
     let mut texts = VecDeque::new();
     loop {
         match feed.next(LIMITS, &gate, &rules).map_err(|error| failed(error.to_string()))? {

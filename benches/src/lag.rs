@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::report::{Report, Sample, Sheet};
 use crate::sbtest::Workload;
 use crate::scene::{PATIENCE, SOURCE, Scene, State, TARGET};
-use crate::{drain, folder, native};
+use crate::{drain, folder};
 use integration::{Result, Sql};
 use std::time::{Duration, Instant};
 
@@ -197,6 +197,6 @@ async fn attach(scene: &mut Scene, more: &[&str]) -> Result<u16> {
     let workers = format!("--replica-parallel-workers={WORKERS}");
     replica.start(&[&[workers.as_str()], more].concat()).await?;
     replica.follow(port).await?;
-    native::connect(&replica.server).await?;
+    integration::standby::connect(&replica.server).await?;
     Ok(replica.server.port())
 }

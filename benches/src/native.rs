@@ -3,7 +3,7 @@
 use crate::folder;
 use crate::scene::{Backlog, PATIENCE, SERVER_OPTIONS};
 use integration::wait::{Look, wait_for};
-use integration::{Error, Result, Server, ServerPlan};
+use integration::{Error, Result, Server, ServerPlan, standby};
 use std::path::Path;
 
 /// A server that begins as a copy of the source's data.
@@ -45,7 +45,7 @@ impl Replica {
 
     /// Names the source.
     pub async fn follow(&self, port: u16) -> Result<()> {
-        follow(&self.server, port).await
+        standby::follow(&self.server, port).await
     }
 
     /// Fetches the backlog into the relay log, applies nothing of it, stops, and keeps its data at `kept`.
@@ -75,28 +75,6 @@ impl Replica {
     pub async fn troubles(&self) -> Result<Vec<String>> {
         troubles(&self.server).await
     }
-}
-
-/// Names this server's source. Its root has no password, and a connection without TLS is what the source's clients have too.
-pub(crate) async fn follow(server: &Server, port: u16) -> Result<()> {
-    let mut sql = server.root().await?;
-    sql.run(format!(
-        "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, SOURCE_USER = 'root', \
-         SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1"
-    ))
-    .await
-}
-
-/// Lets a server fetch and apply what its source has, and waits until it is connected.
-pub(crate) async fn connect(server: &Server) -> Result<()> {
-    let mut sql = server.root().await?;
-    sql.run("START REPLICA").await?;
-    wait_for("the replica to be connected", PATIENCE, async || {
-        let state =
-            sql.value("SELECT service_state FROM performance_schema.replication_connection_status").await?;
-        Ok(Look::when(state == "ON", (), state))
-    })
-    .await
 }
 
 /// What stopped this server's replication, if something did.

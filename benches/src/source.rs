@@ -181,10 +181,10 @@ async fn attach(scene: &mut Scene) -> Result<()> {
     let source = &mut mesh.region(SOURCE)?.server;
     source.set_options(&[&SERVER_OPTIONS, &native::OPTIONS[..], &[WORKERS, CIRCULAR]].concat());
     source.start().await?;
-    native::follow(source, replica.server.port()).await?;
-    native::follow(&replica.server, source.port()).await?;
-    native::connect(source).await?;
-    native::connect(&replica.server).await
+    integration::standby::follow(source, replica.server.port()).await?;
+    integration::standby::follow(&replica.server, source.port()).await?;
+    integration::standby::connect(source).await?;
+    integration::standby::connect(&replica.server).await
 }
 
 /// The port of each of the two servers, and a connection to it.

@@ -8,7 +8,7 @@ use transaction::{Context, Gtid, GtidSet, Hlc, RecordNumber, RegionName, RepairP
 
 use crate::error::{ExtractError, Place};
 use crate::group::{Group, GroupKind, Reading, Xa};
-use crate::stamp::{Stamp, Stamper};
+use crate::stamp::{Held, Stamp, Stamper};
 use crate::xa::{Pending, Spool};
 
 mod commit;
@@ -57,6 +57,8 @@ pub struct Progress<'a> {
     pub place: &'a Place,
     /// State of the stamps.
     pub stamper: &'a Stamper,
+    /// What the server holds of what the stamps claim.
+    pub held: &'a Held,
     /// Last record handed over.
     pub last_record: RecordNumber,
     /// The last position record handed over, if there is one.
@@ -84,6 +86,8 @@ pub struct Resume {
     pub executed: GtidSet,
     /// Stamps as of that position record.
     pub stamper: Stamper,
+    /// What the server held when it was read, at that position or later.
+    pub held: Held,
     /// Transactions and repairs that the log holds after it, oldest first. A repair has the GTID of the transaction that it
     /// was made in.
     pub logged: VecDeque<(Sequence, Gtid)>,
@@ -381,8 +385,9 @@ impl<S: Sink> Extractor<S> {
             return;
         }
         let last_record = RecordNumber(self.resume.next_record.0 - 1);
-        let (place, stamper, restart) = (&self.place, &self.resume.stamper, self.restart.as_ref());
-        self.sink.passed(Progress { place, stamper, last_record, restart });
+        let Resume { stamper, held, .. } = &self.resume;
+        let (place, restart) = (&self.place, self.restart.as_ref());
+        self.sink.passed(Progress { place, stamper, held, last_record, restart });
     }
 
     fn event_error(&self, source: EventError) -> ExtractError {

@@ -30,7 +30,7 @@ mod xa;
 
 pub use error::{ExtractError, Place};
 pub use extract::{Extractor, Limits, Progress, Restart, Resume, Sink};
-pub use stamp::{Stamp, Stamper};
+pub use stamp::{Held, Stamp, Stamper};
 pub use xa::Spool;
 
 /// Schema of Concord's own tables in every region's MySQL.

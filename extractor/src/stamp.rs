@@ -15,6 +15,32 @@ pub struct Stamper {
     pub last_sequence: Sequence,
 }
 
+/// What the server holds of what contexts claim. The same, but where a primary that was behind took the place of one that had
+/// more: then the claims stand, and the server gets the rest from the logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Of other origins.
+    pub context: Context,
+    /// Of its own origin, while a tail is missing: up to where the server has it, and where it ends.
+    pub tail: Option<(Sequence, Sequence)>,
+}
+
+impl Held {
+    /// The lost tail is back up to here.
+    pub fn tail_applied(&mut self, sequence: Sequence) {
+        self.tail = self.tail.and_then(|(applied, end)| {
+            let applied = applied.max(sequence);
+            (applied < end).then_some((applied, end))
+        });
+    }
+
+    /// What may be said of a region that claims `claim`, and of its own log everything up to `last`.
+    pub fn of(&self, claim: &Context, last: Sequence) -> (Context, Sequence) {
+        let held = claim.iter().map(|(origin, sequence)| (origin, sequence.min(self.context.get(origin))));
+        (held.collect(), self.tail.map_or(last, |(applied, _)| applied))
+    }
+}
+
 /// What the fold gives a local transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stamp {

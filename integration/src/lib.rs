@@ -32,6 +32,7 @@ pub mod random;
 pub mod server;
 pub mod shop;
 pub mod sql;
+pub mod standby;
 pub mod status;
 pub mod wait;
 pub mod wan;

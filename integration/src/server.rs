@@ -216,6 +216,11 @@ impl Server {
         copy_template(&installation()?.join("template"), &data)
     }
 
+    /// From the next start on it answers at the port of `other`, which gets this one's in turn. Neither may be running.
+    pub fn take_port_of(&mut self, other: &mut Server) {
+        std::mem::swap(&mut self.port, &mut other.port);
+    }
+
     /// Replaces the extra options; they count from the next start on.
     pub fn set_options(&mut self, options: &[&str]) {
         self.plan.options = options.iter().map(|option| (*option).to_owned()).collect();

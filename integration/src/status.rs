@@ -26,6 +26,8 @@ pub struct Status {
 pub struct Extractor {
     /// `running`, `connecting` or `halted`.
     pub state: String,
+    /// How often the region has begun anew, from 1.
+    pub incarnation: u32,
     /// The last sequence number given.
     pub sequence: u64,
     /// The last record number written.

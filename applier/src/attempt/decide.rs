@@ -4,6 +4,7 @@ use conflict::{Image, Policy, Story, Write};
 
 use transaction::{Hlc, Sequence, WriteId};
 
+use super::rejoin::forked;
 use super::{Attempt, halt};
 use crate::clash;
 use crate::contest::{Contest, Desired, Gathered, Here, Verdict, images_needed, pair_of, same_row, verdict};
@@ -62,6 +63,11 @@ impl<T: Target> Attempt<'_, T> {
         let policy: &dyn Policy = rule.policy.as_ref();
         let mut images = self.images_of(contest, story, existing, policy).await?;
         let decision = self.decision(contest, story, &rule, &mut images).await?;
+        if decision.winner != Winner::Halted
+            && let Some(fork) = forked(story, self.setup.region)
+        {
+            return self.rejoin(contest, story, fork, decision.folded, sources).await;
+        }
         self.report(contest, story, &decision, &rule, &mut images, sources).await?;
         if decision.winner == Winner::Halted {
             self.write_journal()?;
@@ -87,7 +93,7 @@ impl<T: Target> Attempt<'_, T> {
     }
 
     /// How conflicts of the row are decided, or whether they are only reported.
-    fn rule_of(&self, contest: &Contest) -> TablePolicy {
+    pub(super) fn rule_of(&self, contest: &Contest) -> TablePolicy {
         let mut rule = (self.setup.policies)(&contest.table.schema, &contest.table.table);
         rule.detect_only |= self.setup.detect_only.contains(&self.origin);
         rule
@@ -315,7 +321,7 @@ struct Decision {
     forced: bool,
 }
 
-fn halted(contest: &Contest) -> SqlFailure {
+pub(super) fn halted(contest: &Contest) -> SqlFailure {
     let name = contest.table.full_name();
     SqlFailure::Table {
         schema: contest.table.schema.clone(),

@@ -8,6 +8,7 @@ mod decide;
 mod images;
 mod outsider;
 mod put;
+mod rejoin;
 mod send;
 
 use std::borrow::Cow;

@@ -43,8 +43,10 @@ pub(crate) use apply::note_tables;
 pub struct Setup {
     /// This region.
     pub region: RegionName,
-    /// The other regions, whose logs it applies.
+    /// Whose logs it applies: the other regions', and its own while a tail of that is to come back.
     pub origins: Vec<RegionName>,
+    /// The last transaction of the own origin's lost tail, if there is one.
+    pub tail: Option<Sequence>,
     /// Token of this process; see [`crate::tables::take_ownership`].
     pub owner: u64,
     /// What it shares with the extractor.

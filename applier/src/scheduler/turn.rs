@@ -20,6 +20,7 @@ use crate::target::{Connector, Target};
 /// What a feed is asked with. Its own, so that it can be asked while a batch is applied: what is applied only grows meanwhile.
 pub(super) struct Asking {
     region: RegionName,
+    tail: Option<Sequence>,
     pub(super) limits: BatchLimits,
     pub(super) applied: Context,
     now_us: fn() -> u64,
@@ -34,6 +35,7 @@ impl Asking {
     pub(super) fn ask<A>(&self, question: impl FnOnce(BatchLimits, &Gate<'_>, &Rules<'_>) -> A) -> A {
         let gate = Gate {
             region: self.region,
+            tail: self.tail,
             applied: &self.applied,
             now_us: (self.now_us)(),
             skew_us_max: self.skew_us_max,
@@ -166,15 +168,23 @@ impl<C: Connector> Scheduler<C> {
         }
         Asking {
             region: self.setup.region,
+            tail: self.setup.tail,
             limits,
             applied: self.applied.clone(),
             now_us: self.setup.now_us,
             skew_us_max: self.skew_us_max(origin),
-            until: self.setup.until.get(&origin).copied().unwrap_or(Sequence(u64::MAX)),
+            until: self.until(origin),
             carries: self.carries.clone(),
             ddl: self.setup.ddl.clone(),
             shared: self.setup.shared.clone(),
         }
+    }
+
+    /// The last transaction of an origin that is applied.
+    fn until(&self, origin: RegionName) -> Sequence {
+        let told = self.setup.until.get(&origin).copied();
+        let tail = self.setup.tail.filter(|_| origin == self.setup.region);
+        told.or(tail).unwrap_or(Sequence(u64::MAX))
     }
 
     /// How far ahead of this region's clock a stamp of that origin may be, microseconds.
@@ -223,8 +233,8 @@ impl<C: Connector> Scheduler<C> {
         commit_us: Option<u64>,
     ) -> Result<(), Stop> {
         self.applied.raise(origin, reach.sequence);
-        // What is held back here may yet meet what others have seen.
-        if self.suspended.is_empty() {
+        // What is held back here may yet meet what others have seen. Of the own origin, the extractor tells what holds.
+        if self.suspended.is_empty() && origin != self.setup.region {
             let mut index = self.setup.shared.index.lock();
             index.observe(origin, &reach.claim, reach.sequence).map_err(|e| Stop::Halt(e.to_string()))?;
         }

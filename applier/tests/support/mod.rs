@@ -176,6 +176,7 @@ pub fn source(sequence: u64) -> SourceTransaction {
 pub fn open_gate(applied: &Context) -> Gate<'_> {
     Gate {
         region: name("eu"),
+        tail: None,
         applied,
         now_us: 1 << 50,
         skew_us_max: 0,

@@ -3,7 +3,7 @@
 use transaction::record::{Body, Record, TransactionBody};
 use transaction::{RegionName, Sequence};
 
-use super::{Extractor, Sink};
+use super::{Extractor, Resume, Sink};
 use crate::error::ExtractError;
 use crate::group::{Group, GroupKind, Xa};
 use crate::stamp::Stamp;
@@ -76,7 +76,7 @@ impl<S: Sink> Extractor<S> {
             group.before = Some(self.resume.stamper.clone());
         }
         for marker in &group.markers {
-            self.resume.stamper.applied(marker.origin, marker.sequence, marker.hlc);
+            self.note_applied(marker.origin, marker.sequence, marker.hlc);
         }
         // Repairs of this transaction have seen what it made of the suspended tables.
         std::mem::take(&mut group.suspensions).apply(&mut self.resume.stamper.suspended);
@@ -100,8 +100,20 @@ impl<S: Sink> Extractor<S> {
         }
         let sequence = Sequence(group.gtid.number);
         let hlc = self.sink.hlc(origin, sequence).map_err(ExtractError::Sink)?;
-        self.resume.stamper.applied(origin, sequence, hlc);
+        self.note_applied(origin, sequence, hlc);
         Ok(())
+    }
+
+    fn note_applied(&mut self, origin: RegionName, sequence: Sequence, hlc: transaction::Hlc) {
+        let Resume { region, stamper, held, .. } = &mut self.resume;
+        if origin == *region {
+            // A lost tail that comes back, which every context has claimed all the time.
+            held.tail_applied(sequence);
+            stamper.last_hlc = stamper.last_hlc.max(hlc);
+        } else {
+            held.context.raise(origin, sequence);
+            stamper.applied(origin, sequence, hlc);
+        }
     }
 
     /// Allowed also where clients must not write: a repair is Concord's own work.

@@ -7,7 +7,9 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use extractor::{ExtractError, Extractor, Place, Progress, Restart, Resume, Sink, Spool, Stamp, Stamper};
+use extractor::{
+    ExtractError, Extractor, Held, Place, Progress, Restart, Resume, Sink, Spool, Stamp, Stamper,
+};
 use transaction::binlog::{Event, EventKind, GtidEvent};
 use transaction::record::{Body, Lineage, Record, TransactionBody};
 use transaction::{
@@ -76,7 +78,7 @@ impl Sink for Recorder {
     }
 
     fn passed(&mut self, progress: Progress<'_>) {
-        let Progress { place, stamper, last_record, restart } = progress;
+        let Progress { place, stamper, last_record, restart, .. } = progress;
         let passed = (place.offset, stamper.last_sequence.0, last_record.0);
         let mut given = self.0.borrow_mut();
         given.passed.push(passed);
@@ -115,6 +117,7 @@ pub fn fresh() -> Resume {
             last_hlc: Hlc(0),
             last_sequence: Sequence(0),
         },
+        held: Held::default(),
         logged: VecDeque::new(),
         next_record: RecordNumber(1),
         may_write: true,
@@ -151,11 +154,7 @@ pub fn feed(extractor: &mut Extractor<Recorder>, stream: &[u8]) -> Result<(), Ex
 }
 
 /// The same from this binlog file.
-pub fn feed_file(
-    extractor: &mut Extractor<Recorder>,
-    file: &str,
-    stream: &[u8],
-) -> Result<(), ExtractError> {
+pub fn feed_file(extractor: &mut Extractor<Recorder>, file: &str, stream: &[u8]) -> Result<(), ExtractError> {
     for (raw, offset) in split(stream, 4) {
         extractor.on_event(raw, true, Place { file: file.into(), offset }, 0)?;
     }

@@ -32,12 +32,14 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
         preflight(args.untested_server, &config, check::Purpose::Run).await?;
         region.start(&until).await.map_err(|e| refused(&e))
     };
+    let mut replaced = false;
     let ended = tokio::select! {
         started = running => match started {
             Ok(()) => {
                 tracing::info!("region {name} runs");
                 tokio::select! {
                     () = signals.next() => {}
+                    () = region.replaced() => replaced = true,
                     () = region.reached(&until) => tracing::info!("region {name} has applied all that --until names"),
                 }
                 Ok(())
@@ -49,7 +51,27 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
     tracing::info!("region {name} stops");
     stop.send_replace(true);
     region.stop().await;
+    if replaced && ended.is_ok() {
+        return Err(begin_anew());
+    }
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// The same program with the same arguments, in this process: everything that it knew is of another server. Returns only if that
+/// fails; whoever watches over the process starts it again then.
+fn begin_anew() -> CommandError {
+    use std::os::unix::process::CommandExt;
+    let failed = |error: std::io::Error| {
+        CommandError::Refused(format!(
+            "another server answers as this region's MySQL, and this process cannot begin anew by itself: {error}; start it again"
+        ))
+    };
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    match std::env::current_exe() {
+        Ok(program) => failed(std::process::Command::new(program).arg0(name).args(arguments).exec()),
+        Err(error) => failed(error),
+    }
 }
 
 /// Refuses what `concord check` refuses of this region; a server that is away is waited for. Peers are met later, each by

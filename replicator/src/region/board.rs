@@ -1,7 +1,7 @@
 //! What the running region knows of itself: written by its parts, read by status, health and metrics.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use applier::tables::Suspension;
 use applier::{OriginProgress, Shared, Wishes};
@@ -9,8 +9,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use transaction::{RecordNumber, RegionName, Sequence};
 
+use super::failover::Tail;
 use super::journal::ConflictJournal;
 use super::logs::LogSet;
+use super::server::Claimed;
 
 /// What the extractor does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) enum ExtractorState {
 pub(crate) struct ExtractorProgress {
     /// What it does.
     pub(crate) state: ExtractorState,
+    /// The incarnation of the own origin; 0 until it is known.
+    pub(crate) incarnation: u32,
     /// The last local transaction.
     pub(crate) sequence: Sequence,
     /// The last record handed to the log.
@@ -93,10 +97,16 @@ pub(crate) struct Board {
     pub(crate) mesh: String,
     /// Its fingerprint, in hexadecimal.
     pub(crate) fingerprint: String,
+    /// The server that everything works on.
+    pub(crate) server: Arc<Claimed>,
     /// The extractor.
     pub(crate) extractor: watch::Sender<ExtractorProgress>,
     /// Per origin, its application here.
     pub(crate) origins: BTreeMap<RegionName, watch::Sender<OriginProgress>>,
+    /// The own transactions that MySQL lacked at the start; `None`: none.
+    pub(crate) tail: OnceLock<Tail>,
+    /// How they are applied.
+    pub(crate) tail_progress: watch::Sender<OriginProgress>,
     /// Per origin, the pull of its log.
     pub(crate) pulls: Mutex<BTreeMap<RegionName, PullState>>,
     /// Per peer, what was heard.
@@ -120,8 +130,9 @@ impl Board {
     ///
     /// Returns false if there is no such origin.
     pub(crate) fn pause(&self, origin: Option<RegionName>, paused: bool) -> bool {
-        let chosen: Vec<_> =
-            self.origins.iter().filter(|(name, _)| origin.is_none_or(|origin| origin == **name)).collect();
+        let own = self.tail.get().map(|_| (&self.region, &self.tail_progress));
+        let all = self.origins.iter().chain(own);
+        let chosen: Vec<_> = all.filter(|(name, _)| origin.is_none_or(|origin| origin == **name)).collect();
         for (_, sender) in &chosen {
             sender.send_modify(|progress| {
                 progress.paused = paused;
@@ -140,8 +151,9 @@ impl Board {
             let pulled = self.pulls.lock().get(origin).is_none_or(|pull| pull.offered <= log.log.durable());
             pulled && applied >= log.log.durable()
         });
-        // What is held back of a suspended table may yet meet anything.
-        let whole = self.suspensions.borrow().is_empty();
+        // What is held back of a suspended table may yet meet anything; so may what a failover lost.
+        let back = |tail: &Tail| self.tail_progress.borrow().applied_sequence >= tail.end;
+        let whole = self.suspensions.borrow().is_empty() && self.tail.get().is_none_or(back);
         drained && whole && self.shared.index.lock().stats().keys == 0
     }
 

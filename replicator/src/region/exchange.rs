@@ -35,8 +35,7 @@ pub(crate) async fn pull(
             () = tokio::time::sleep(DETOUR), if detour.is_some() => None,
             result = link.pull(&target, origin, &sink) => Some(result),
         };
-        let refused =
-            matches!(&outcome, Some(Err(error)) if error.trouble() == Trouble::NeedsPerson);
+        let refused = matches!(&outcome, Some(Err(error)) if error.trouble() == Trouble::NeedsPerson);
         let connected = board.pulls.lock().get(&origin).is_some_and(|pull| pull.connected_via.is_some());
         // What a person must mend, a full disk for instance, may show only once there is a connection.
         if connected && !refused {

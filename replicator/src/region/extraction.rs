@@ -79,6 +79,7 @@ impl Extraction {
         let _report = PanicReport(self.board.clone());
         let Self { options, connect, resume, log, dir, scope, board, mut shutdown, runtime } = self;
         let region = resume.region;
+        board.extractor.send_modify(|shown| shown.incarnation = resume.lineage.incarnation.0);
         let syncer = match Syncer::start(log.clone()) {
             Ok(syncer) => syncer,
             Err(error) => return report(&board, halted(format!("cannot start a thread: {error}"))),
@@ -185,6 +186,7 @@ fn read(
         return Ok(());
     }
     let server = connection.server().clone();
+    board.server.check(&server.uuid).map_err(Outcome::Retry)?;
     holds_what_the_log_holds(&mut connection, extractor)?;
     let mut stream = connection.dump(&extractor.executed().to_bytes())?;
     board.extractor.send_modify(|progress| {
@@ -432,9 +434,9 @@ impl Sink for RegionSink {
     }
 
     fn passed(&mut self, progress: Progress<'_>) {
-        let Progress { place, stamper, last_record, restart } = progress;
-        let claim = stamper.suspended.claim(&stamper.context);
-        let observed = self.shared.index.lock().observe(self.region, &claim, stamper.last_sequence);
+        let Progress { place, stamper, held, last_record, restart } = progress;
+        let (claim, last) = held.of(&stamper.suspended.claim(&stamper.context), stamper.last_sequence);
+        let observed = self.shared.index.lock().observe(self.region, &claim, last);
         if let Err(error) = observed {
             tracing::error!("{error}");
         }

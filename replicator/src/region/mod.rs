@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod control;
 mod exchange;
 mod extraction;
+pub(crate) mod failover;
 mod found;
 pub(crate) mod identity;
 mod introduction;
@@ -21,6 +22,7 @@ mod resume;
 mod retention;
 mod rows;
 pub(crate) mod seeding;
+pub(crate) mod server;
 mod snapshot;
 mod spill;
 mod spool;
@@ -57,6 +59,7 @@ use crate::config::{Config, TlsMode, connect as connect_mysql};
 use board::{Board, ExtractorProgress, ExtractorState};
 use clock::now_us;
 use control::{Parts, RegionControl};
+use failover::Tail;
 use journal::ConflictJournal;
 use logs::LogSet;
 use writes::Scope;
@@ -133,11 +136,14 @@ impl Region {
             peers: peers.clone(),
             mesh: config.mesh.name.clone(),
             fingerprint: config.mesh.fingerprint(),
+            server: Arc::default(),
             extractor: watch::Sender::new(ExtractorProgress::default()),
             origins: peers
                 .iter()
                 .map(|peer| (*peer, watch::Sender::new(OriginProgress::default())))
                 .collect(),
+            tail: OnceLock::new(),
+            tail_progress: watch::Sender::default(),
             pulls: parking_lot::Mutex::default(),
             heard: parking_lot::Mutex::default(),
             logs: logs.clone(),
@@ -149,11 +155,12 @@ impl Region {
         });
 
         let mysql = config.region.mysql.clone();
+        let server = board.server.clone();
         let connect: Connect = Arc::new(move || {
-            let mysql = mysql.clone();
+            let (mysql, server) = (mysql.clone(), server.clone());
             Box::pin(async move {
                 match connect_mysql(&mysql).await {
-                    Ok((conn, _)) => Ok(conn),
+                    Ok((mut conn, _)) => server.check_connection(&mut conn).await.map(|()| conn),
                     Err(crate::config::ConnectError::Mysql(error)) => Err(error),
                     Err(other) => Err(mysql_async::Error::Other(other.to_string().into())),
                 }
@@ -262,13 +269,14 @@ impl Region {
     /// Waits for the server and brings every part up. Returns early, without an error, if the shutdown comes first.
     pub(crate) async fn start(&mut self, until: &Until) -> Result<(), RegionError> {
         self.start_pulls();
-        let (mut conn, markers) = self.claim_server().await?;
+        let (mut conn, mut markers) = self.claim_server().await?;
         self.ready.store(true, std::sync::atomic::Ordering::Release);
         if !recovery::recover_own_log(self, !markers.is_empty()).await? {
             return Ok(());
         }
-        let resume = self.resume(&mut conn, &markers).await?;
-        self.rebuild(&mut conn, &markers).await?;
+        let Ok(tail) = self.meet_server(&mut conn, &mut markers).await? else { return Ok(()) };
+        let resume = self.resume(&mut conn, &markers, tail).await?;
+        self.rebuild(&mut conn, &markers, tail).await?;
         let applied: Vec<_> = markers.iter().map(|marker| (marker.origin, marker.sequence)).collect();
         self.board.conflicts.settle(&applied)?;
         self.start_extraction(resume)?;
@@ -324,6 +332,32 @@ impl Region {
         }
     }
 
+    /// Claims the server that `conn` is connected to, and begins a new incarnation if it lacks what the own log holds. What it is to get back,
+    /// or `Err` if the shutdown came first.
+    async fn meet_server(
+        &self,
+        conn: &mut Conn,
+        markers: &mut Vec<Applied>,
+    ) -> Result<Result<Option<Tail>, ()>, RegionError> {
+        let failed = RegionError::of("MySQL of this region");
+        let uuid: Option<String> =
+            conn.query_first("SELECT @@GLOBAL.server_uuid").await.map_err(|e| failed(&e))?;
+        self.board.server.claim(uuid.unwrap_or_default());
+        let tail = failover::meet_server(self, conn, markers).await?;
+        if *self.shutdown.borrow() {
+            return Ok(Err(()));
+        }
+        if let Some(tail) = tail {
+            let _ = self.board.tail.set(tail);
+        }
+        Ok(Ok(tail))
+    }
+
+    /// Waits until another server answers in place of the one that the region works on.
+    pub(crate) async fn replaced(&self) {
+        self.board.server.replaced().await;
+    }
+
     async fn wait_for_server(&mut self) -> Option<Conn> {
         while !*self.shutdown.borrow() {
             match (self.connect)().await {
@@ -357,7 +391,17 @@ impl Region {
     }
 
     /// Where extraction goes on; the first time, at the server's present GTID set.
-    async fn resume(&self, conn: &mut Conn, markers: &[Applied]) -> Result<extractor::Resume, RegionError> {
+    async fn resume(
+        &self,
+        conn: &mut Conn,
+        markers: &[Applied],
+        tail: Option<Tail>,
+    ) -> Result<extractor::Resume, RegionError> {
+        let others = || markers.iter().filter(|marker| marker.origin != self.config.region.name);
+        let held = extractor::Held {
+            context: others().map(|marker| (marker.origin, marker.sequence)).collect(),
+            tail: tail.map(|tail| (tail.applied, tail.end)),
+        };
         let log = &self.board.logs.own().log;
         let own = self.config.own();
         let epoch = self.config.mesh.epoch;
@@ -368,6 +412,7 @@ impl Region {
                 epoch,
                 own.writes,
                 self.board.peers.clone(),
+                held.clone(),
                 &self.ddl_sources(),
             )
             .map_err(|e| RegionError(format!("the tail of this region's own log: {e}")))
@@ -380,13 +425,14 @@ impl Region {
             conn.query_first("SELECT @@GLOBAL.gtid_executed").await.map_err(|e| failed(&e))?;
         let executed: GtidSet = text.unwrap_or_default().parse().map_err(|e| failed(&e))?;
         tracing::info!("first start: the log begins at the server's present GTID set");
-        let newest = markers.iter().map(|marker| marker.hlc).max().unwrap_or_default();
+        let newest = others().map(|marker| marker.hlc).max().unwrap_or_default();
         resume::Beginning {
             number: RecordNumber(1),
             last_sequence: Sequence(0),
             hlc: newest,
             lineage: resume::first_lineage(epoch),
-            context: markers.iter().map(|marker| (marker.origin, marker.sequence)).collect(),
+            context: held.context.clone(),
+            suspended: transaction::Suspended::default(),
             executed,
             wall_us: now_us(),
         }
@@ -395,14 +441,19 @@ impl Region {
             .ok_or_else(|| RegionError("the log does not hold the position record just written".into()))
     }
 
-    async fn rebuild(&self, conn: &mut Conn, markers: &[Applied]) -> Result<(), RegionError> {
+    async fn rebuild(
+        &self,
+        conn: &mut Conn,
+        markers: &[Applied],
+        tail: Option<Tail>,
+    ) -> Result<(), RegionError> {
         let name = self.config.region.name;
         let mut applied: rebuild::Applied = markers
             .iter()
             .filter(|marker| self.board.peers.contains(&marker.origin))
             .map(|marker| (marker.origin, marker.sequence))
             .collect();
-        applied.push((name, Sequence(u64::MAX)));
+        applied.push((name, rebuild::OWN));
         let shared = self.board.shared.clone();
         let began = now_us();
         let failed = RegionError::of("concord.suspension");
@@ -410,7 +461,7 @@ impl Region {
         let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
         let mut ask = async |needs| applier::learn(conn, &shared, needs).await.map_err(|e| e.to_string());
         let (logs, scope) = (&self.board.logs, &self.scope);
-        let done = rebuild::rebuild(logs, &applied, &self.board.shared, scope, &suspended, &mut ask)
+        let done = rebuild::rebuild(logs, &applied, tail, &self.board.shared, scope, &suspended, &mut ask)
             .await
             .map_err(|e| RegionError(format!("the history index cannot be rebuilt from the logs: {e}")))?;
         tracing::info!(
@@ -461,9 +512,15 @@ impl Region {
     fn start_applier(&mut self, until: &Until) -> Result<(), RegionError> {
         let apply = &self.config.region.apply;
         let config = self.config.clone();
+        let (mut origins, mut progress) = (self.board.peers.clone(), self.board.origins.clone());
+        if self.board.tail.get().is_some() {
+            origins.push(self.config.region.name);
+            progress.insert(self.config.region.name, self.board.tail_progress.clone());
+        }
         let setup = Setup {
             region: self.config.region.name,
-            origins: self.board.peers.clone(),
+            origins,
+            tail: self.board.tail.get().map(|tail| tail.end),
             owner: self.owner,
             shared: self.board.shared.clone(),
             logs: self.board.logs.clone(),
@@ -498,12 +555,7 @@ impl Region {
             wake: self.board.wake.clone(),
             now_us,
             shutdown: self.shutdown.clone(),
-            progress: self
-                .board
-                .origins
-                .iter()
-                .map(|(name, sender)| (*name, sender.clone()))
-                .collect::<BTreeMap<_, _>>(),
+            progress,
         };
         let scheduler = Scheduler::new(setup, MySql(self.connect.clone()));
         let failed = RegionError::of("cannot start the applier's thread");

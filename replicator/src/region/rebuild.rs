@@ -6,17 +6,22 @@ use std::sync::Arc;
 use applier::Shared;
 use applier::logs::Logs;
 use conflict::{Index, Lacks};
+use extractor::Held;
 use log_store::Log;
 use transaction::binlog::View;
 use transaction::key::Need;
 use transaction::record::{Body, Record, RecordKind};
 use transaction::{Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Suspended};
 
+use super::failover::Tail;
 use super::logs::LogSet;
 use super::writes::{Scope, Stamps, Writes};
 
-/// How far each log counts: of the own one everything, of a copy what its marker says is applied.
+/// How far each log counts: of the own one everything ([`OWN`]), of a copy what its marker says is applied.
 pub(crate) type Applied = Vec<(RegionName, Sequence)>;
+
+/// The own log counts to its end.
+pub(crate) const OWN: Sequence = Sequence(u64::MAX);
 
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,23 +34,30 @@ pub(crate) struct Rebuilt {
 
 /// Fills the index. `ask` puts texts to the server and teaches [`Shared::weights`].
 ///
+/// What the server lacks of the own log (`tail`) is not in any history yet: it is put in when it is applied.
+///
 /// Reads no more of the logs than histories can need, as far as the index can tell: what is not stable, and then, as often
 /// as there is something new, what these histories lack ([`Index::lacks`]). Reading more than a history needs is harmless.
 pub(crate) async fn rebuild(
     logs: &LogSet,
     applied: &Applied,
+    tail: Option<Tail>,
     shared: &Shared,
     scope: &Scope,
     suspended: &Suspended,
     ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
 ) -> Result<Rebuilt, String> {
+    let held = Held {
+        context: applied.iter().filter(|(_, until)| *until != OWN).copied().collect(),
+        tail: tail.map(|tail| (tail.applied, tail.end)),
+    };
     // First what every region is known to have: the rest of the work follows from what is not stable.
     for (origin, until) in applied {
         // While this region holds writes back, what others claim beyond them does not count yet.
-        let own = *until == Sequence(u64::MAX);
-        let held = suspended.iter().map(|table| table.applied.get(*origin)).min().filter(|_| !own);
-        let until = held.map_or(*until, |held| held.min(*until));
-        survey(logs, *origin, until, &mut shared.index.lock())?;
+        let own = *until == OWN;
+        let least = suspended.iter().map(|table| table.applied.get(*origin)).min().filter(|_| !own);
+        let until = least.map_or(*until, |least| least.min(*until));
+        survey(logs, *origin, until, own.then_some(&held), &mut shared.index.lock())?;
     }
     let mut done = Rebuilt::default();
     let mut readings = Vec::with_capacity(applied.len());
@@ -57,9 +69,12 @@ pub(crate) async fn rebuild(
         let until = log.tail().last_sequence.min(*until);
         let from = stable.next().max(first_held(&log)).min(until.next());
         // Of its own writes a region holds nothing back.
-        let held_back = if own_until == Sequence(u64::MAX) { &nothing } else { suspended };
+        let own = own_until == OWN;
+        let held_back = if own { &nothing } else { suspended };
+        let lacks = tail.filter(|_| own);
         let view = logs.view(*origin);
-        let reading = Reading { origin: *origin, log, from, until, held_back, view, spool: logs.spool() };
+        let spool = logs.spool();
+        let reading = Reading { origin: *origin, log, from, until, lacks, held_back, view, spool };
         let fresh = (from, until.next());
         done.transactions += reading.insert(fresh, shared, scope, ask).await?;
         readings.push(reading);
@@ -104,6 +119,8 @@ struct Reading<'a> {
     from: Sequence,
     /// The last that counts.
     until: Sequence,
+    /// What of it the server lacks.
+    lacks: Option<Tail>,
     /// Tables of which this region applies less.
     held_back: &'a Suspended,
     /// How its rows are seen here.
@@ -158,6 +175,11 @@ impl Reading<'_> {
                     break;
                 }
                 ask(needs).await?;
+            }
+            if self.lacks.is_some_and(|tail| tail.has(record.sequence)) {
+                writes.forget();
+                whole = false;
+                continue;
             }
             if let Some(body) = record.transaction() {
                 let (origin, sequence, hlc) = (self.origin, record.sequence, record.hlc);
@@ -231,13 +253,20 @@ fn first_held(log: &Log) -> Sequence {
     held.map_or(Sequence(1), |(first, _)| first)
 }
 
-/// Tells the index what the origin claims, up to `until`: the newest context of the records that are applied here.
-fn survey(logs: &LogSet, origin: RegionName, until: Sequence, index: &mut Index) -> Result<(), String> {
+/// Tells the index what the origin claims, up to `until`: the newest context of the records that are applied here. `held`: for the own
+/// origin, what is held of it.
+fn survey(
+    logs: &LogSet,
+    origin: RegionName,
+    until: Sequence,
+    held: Option<&Held>,
+    index: &mut Index,
+) -> Result<(), String> {
     let log = &logs.get(origin).log;
     let near_end = match log.find_sequence(until).map_err(|e| e.to_string())? {
         Some(number) => number,
         // The own log counts to its end. A log without that transaction has been shortened to less than it, or holds none.
-        None if until == Sequence(u64::MAX) => {
+        None if until == OWN => {
             log.find_last(RecordKind::Position).map_err(|e| e.to_string())?.unwrap_or_default()
         }
         None => RecordNumber(0),
@@ -256,6 +285,10 @@ fn survey(logs: &LogSet, origin: RegionName, until: Sequence, index: &mut Index)
         claim = record.claim().or(claim);
     }
     let Some(claim) = claim else { return Ok(()) };
+    let (claim, sequence) = match held {
+        Some(held) => held.of(&claim, sequence),
+        None => (claim, sequence),
+    };
     index.observe(origin, &claim, sequence).map_err(|e| e.to_string())
 }
 

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use applier::ddl::DdlSources;
-use extractor::{Resume, Stamper};
+use extractor::{Held, Resume, Stamper};
 use log_store::Log;
 use transaction::record::{Body, Lineage, PositionBody, Record, RecordKind};
-use transaction::{Context, Epoch, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, Sequence};
+use transaction::{Context, Epoch, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Suspended};
 
 /// What the own log's last position record, and the transactions and repairs after it, say. `None` if there is no position record.
 pub(crate) fn from_log(
@@ -16,6 +16,7 @@ pub(crate) fn from_log(
     epoch: Epoch,
     may_write: bool,
     peers: Vec<RegionName>,
+    held: Held,
     ddl_sources: &DdlSources,
 ) -> Result<Option<Resume>, String> {
     let Some(number) = log.find_last(RecordKind::Position).map_err(|e| e.to_string())? else {
@@ -39,10 +40,16 @@ pub(crate) fn from_log(
                         last_hlc: record.hlc,
                         last_sequence: position.last_sequence,
                     },
+                    held: held.clone(),
                     logged: VecDeque::new(),
                     next_record: record.number.next(),
                     may_write,
-                    ddl_sources: peers.iter().map(|peer| (ddl_sources(*peer), *peer)).collect(),
+                    // The own one's too: DDL of a lost tail comes back under it.
+                    ddl_sources: peers
+                        .iter()
+                        .chain([&region])
+                        .map(|origin| (ddl_sources(*origin), *origin))
+                        .collect(),
                     peers: peers.clone(),
                 });
             }
@@ -68,8 +75,10 @@ pub(crate) struct Beginning {
     pub(crate) hlc: Hlc,
     /// Incarnation and epoch.
     pub(crate) lineage: Lineage,
-    /// What is committed here, of other origins.
+    /// What is committed here, of other origins, or has been claimed to be.
     pub(crate) context: Context,
+    /// Tables of which not all of that was applied.
+    pub(crate) suspended: Suspended,
     /// The server's executed GTID set.
     pub(crate) executed: GtidSet,
     /// The wall clock, microseconds.
@@ -87,7 +96,7 @@ impl Beginning {
             event_checksums: false,
             body: Body::Position(PositionBody {
                 context: self.context,
-                suspended: Default::default(),
+                suspended: self.suspended,
                 last_sequence: self.last_sequence,
                 wall_us: self.wall_us,
                 executed: self.executed.to_string(),
@@ -101,6 +110,27 @@ impl Beginning {
         log.sync()?;
         Ok(())
     }
+}
+
+/// Begins the incarnation after the one that `beginning` names, behind all that the log holds.
+pub(crate) fn begin_incarnation(log: &Log, beginning: Beginning) -> Result<(), log_store::Error> {
+    let Beginning { number, last_sequence, hlc, lineage, .. } = beginning;
+    let lineage = Lineage { incarnation: Incarnation(lineage.incarnation.0 + 1), ..lineage };
+    let record = Record {
+        number,
+        sequence: Sequence(0),
+        hlc,
+        lineage,
+        event_checksums: false,
+        body: Body::Incarnation {
+            previous_end: RecordNumber(number.0 - 1),
+            previous_sequence: last_sequence,
+        },
+    };
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes);
+    log.append(&bytes)?;
+    Beginning { number: number.next(), lineage, ..beginning }.write(log)
 }
 
 /// The lineage of a region that begins for the first time.

@@ -6,11 +6,11 @@ use mysql_async::prelude::*;
 use mysql_async::{Conn, Value};
 use transaction::binlog::sql_identifier;
 use transaction::record::{Body, Lineage, Record};
-use transaction::{Context, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, Sequence};
+use transaction::{Context, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Suspended};
 
 use super::clock::now_us;
 use super::control::ASK_SNAPSHOT;
-use super::resume::{Beginning, first_lineage};
+use super::resume::{Beginning, begin_incarnation, first_lineage};
 use super::snapshot::{Head, PART_ROWS, PART_TABLE_END, Reached, Table, Wanted};
 use super::{Region, RegionError, checksum, recovery, rows};
 
@@ -78,7 +78,9 @@ pub(crate) async fn seed(region: &Region, conn: &mut Conn, from: &Target) -> Res
     wait_for_logs(region, &head.applied).await?;
     begin_life(region, conn, &life, &head.applied).await?;
     let lanes = region.config.region.apply.lanes;
-    for reached in &head.applied {
+    // The own log begins behind all that it held: of that the copy is to lack nothing (`failover`).
+    let own = Reached { origin: name, sequence: life.sequence, record: life.record, hlc: life.hlc };
+    for reached in head.applied.iter().chain([&own]) {
         let Reached { origin, sequence, record, hlc } = *reached;
         let applied = applier::tables::Applied { origin, sequence, record, hlc };
         let source = region.config.mesh.ddl_source(origin);
@@ -102,6 +104,8 @@ async fn next(answer: &mut AnswerStream) -> Result<Vec<u8>, RegionError> {
 
 /// What the own log says of an earlier life of this region.
 struct PastLife {
+    /// The last record, and the last transaction.
+    record: RecordNumber,
     sequence: Sequence,
     context: Context,
     hlc: Hlc,
@@ -110,8 +114,13 @@ struct PastLife {
 
 fn past_life(region: &Region) -> Result<PastLife, RegionError> {
     let log = &region.board.logs.own().log;
-    let mut life =
-        PastLife { sequence: Sequence(0), context: Context::new(), hlc: Hlc(0), incarnation: Incarnation(0) };
+    let mut life = PastLife {
+        record: log.last_appended(),
+        sequence: Sequence(0),
+        context: Context::new(),
+        hlc: Hlc(0),
+        incarnation: Incarnation(0),
+    };
     let mut reader = log.read_from(RecordNumber(0))?;
     while let Some(raw) = reader.next_record()? {
         let record = Record::decode(raw.bytes).map_err(|e| RegionError(e.to_string()))?;
@@ -157,37 +166,26 @@ async fn begin_life(
     let log = &region.board.logs.own().log;
     let epoch = region.config.mesh.epoch;
     let newest = applied.iter().map(|reached| reached.hlc).max().unwrap_or_default().max(life.hlc);
-    let mut lineage = first_lineage(epoch);
-    let last = log.last_appended();
-    if last > RecordNumber(0) {
-        lineage = Lineage { incarnation: Incarnation(life.incarnation.0 + 1), epoch };
-        let record = Record {
-            number: last.next(),
-            sequence: Sequence(0),
-            hlc: newest,
-            lineage,
-            event_checksums: false,
-            body: Body::Incarnation { previous_end: last, previous_sequence: life.sequence },
-        };
-        let mut bytes = Vec::new();
-        record.encode(&mut bytes);
-        log.append(&bytes)?;
-    }
     let executed: Option<Vec<u8>> =
         conn.query_first("SELECT @@GLOBAL.gtid_executed").await.map_err(failed)?;
     let executed: GtidSet = String::from_utf8_lossy(&executed.unwrap_or_default())
         .parse()
         .map_err(|e| RegionError(format!("gtid_executed of the server: {e}")))?;
-    Beginning {
-        number: log.last_appended().next(),
+    let last = log.last_appended();
+    let beginning = Beginning {
+        number: last.next(),
         last_sequence: life.sequence,
         hlc: newest,
-        lineage,
+        lineage: Lineage { incarnation: life.incarnation, epoch },
         context: applied.iter().map(|reached| (reached.origin, reached.sequence)).collect(),
+        suspended: Suspended::default(),
         executed,
         wall_us: now_us(),
+    };
+    match last {
+        RecordNumber(0) => Beginning { lineage: first_lineage(epoch), ..beginning }.write(log)?,
+        _ => begin_incarnation(log, beginning)?,
     }
-    .write(log)?;
     Ok(())
 }
 

@@ -175,9 +175,17 @@ async fn freeze(conn: &mut Conn, parts: &Parts, peer: RegionName) -> Result<Vec<
     lock.query_drop("UNLOCK TABLES").await.map_err(failed("releasing the lock"))?;
     let sequence = view?;
     let markers = applier::tables::applied_as_seen(conn).await.map_err(failed("the markers"))?;
+    let own = markers.iter().find(|marker| marker.origin == parts.board.region);
+    if let (Some(tail), Some(own)) = (parts.board.tail.get(), own)
+        && own.sequence < tail.end
+    {
+        return Err("after a failover, the giving region's MySQL still lacks transactions of its own log; try again when status \
+                    shows them applied".to_owned());
+    }
     let mut applied = vec![own_reach(parts, sequence).await?];
     for applier::tables::Applied { origin, sequence, record, hlc } in markers {
-        if origin != peer {
+        // How far the own origin came back after a failover says nothing elsewhere.
+        if origin != peer && origin != parts.board.region {
             applied.push(Reached { origin, sequence, record, hlc });
         }
     }

@@ -8,8 +8,8 @@ use log_store::Log;
 use transaction::{RecordNumber, RegionName, Sequence};
 
 use super::{
-    Applier, ApplierState, Extractor, ExtractorState, History, Lag, Link, LinkState, Origin, Peer, Server,
-    State, Status, SuspendedTable, reasons,
+    Applier, ApplierState, Extractor, ExtractorState, History, Lag, Link, LinkState, LostTail, Origin, Peer,
+    Server, State, Status, SuspendedTable, reasons,
 };
 use crate::region::board::{self, Board, PeerState, PullState};
 
@@ -64,6 +64,12 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
         let state = heard.get(region).cloned().unwrap_or_default();
         peer(*region, &state, board.acknowledged(*region, &state))
     });
+    let progress = board.tail_progress.borrow().clone();
+    let lost_tail = board.tail.get().map(|tail| LostTail {
+        applied_sequence: progress.applied_sequence.max(tail.applied),
+        end_sequence: tail.end,
+        applier: applier(&progress),
+    });
     let mut status = Status {
         region: board.region,
         mesh: board.mesh.clone(),
@@ -73,6 +79,7 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
         now_us,
         server: Server { version: extractor.server_version.clone(), uuid: extractor.server_uuid.clone() },
         extractor: extractor_of(&extractor, own_durable),
+        lost_tail: lost_tail.filter(|tail| tail.applied_sequence < tail.end_sequence),
         origins: origins.collect(),
         suspended_tables: suspensions.iter().map(suspended_table).collect(),
         history: History {
@@ -111,6 +118,7 @@ fn extractor_of(progress: &board::ExtractorProgress, durable_record: RecordNumbe
     };
     Extractor {
         state,
+        incarnation: progress.incarnation,
         sequence: progress.sequence,
         record: progress.record,
         durable_record,

@@ -33,6 +33,9 @@ pub(crate) struct Status {
     pub(crate) extractor: Extractor,
     /// One entry per log that it holds, by name, its own among them.
     pub(crate) origins: Vec<Origin>,
+    /// Own transactions that its MySQL lacks after a failover, while they come back.
+    #[serde(default)]
+    pub(crate) lost_tail: Option<LostTail>,
     /// Tables that are not applied for now, by name.
     #[serde(default)]
     pub(crate) suspended_tables: Vec<SuspendedTable>,
@@ -50,6 +53,17 @@ pub(crate) struct Status {
     pub(crate) stable: bool,
     /// Whether that holds in every region, as far as heard.
     pub(crate) stable_everywhere: bool,
+}
+
+/// What a primary lacks that took the place of one that had more: applied from the region's own log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LostTail {
+    /// The last own transaction that is back.
+    pub(crate) applied_sequence: Sequence,
+    /// The last one that is to come back.
+    pub(crate) end_sequence: Sequence,
+    /// How they are applied.
+    pub(crate) applier: Applier,
 }
 
 /// A table that is not applied for now; the others are.
@@ -91,6 +105,9 @@ pub(crate) struct Server {
 pub(crate) struct Extractor {
     /// What it does.
     pub(crate) state: ExtractorState,
+    /// How often this region has begun anew on a primary that did not hold all of its log, from 1; 0 while that is not known.
+    #[serde(default)]
+    pub(crate) incarnation: u32,
     /// The last sequence number that it gave.
     pub(crate) sequence: Sequence,
     /// The last record that it handed to the log.

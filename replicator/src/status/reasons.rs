@@ -1,6 +1,6 @@
 //! Why a region is not simply running, said in sentences for people.
 
-use super::{ApplierState, ExtractorState, LinkState, Origin, State, Status};
+use super::{ApplierState, ExtractorState, LinkState, LostTail, Origin, State, Status};
 
 /// Something that waits, is paused or is halted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -21,8 +21,11 @@ impl std::fmt::Display for Reason {
 
 /// Everything that keeps the region from simply running; what a person must act on comes first.
 pub(crate) fn reasons(status: &Status) -> Vec<Reason> {
-    let mut reasons: Vec<Reason> =
-        of_extractor(status).into_iter().chain(status.origins.iter().flat_map(of_origin)).collect();
+    let mut reasons: Vec<Reason> = of_extractor(status)
+        .into_iter()
+        .chain(of_tail(status))
+        .chain(status.origins.iter().flat_map(of_origin))
+        .collect();
     reasons.extend(status.suspended_tables.iter().map(|suspended| Reason {
         part: format!("table {}", suspended.table),
         state: "suspended",
@@ -87,6 +90,22 @@ fn of_extractor(status: &Status) -> Option<Reason> {
         ExtractorState::Halted => ("halted", extractor.error.clone()),
     };
     Some(Reason { part: "extractor".to_owned(), state, reason: reason.unwrap_or_else(starting) })
+}
+
+/// What its MySQL lost in a failover comes back by itself; until then it waits for the regions whose work that has seen.
+fn of_tail(status: &Status) -> Option<Reason> {
+    let LostTail { applied_sequence, end_sequence, applier } = status.lost_tail.as_ref()?;
+    let (state, why) = match applier.state {
+        ApplierState::Halted => ("halted", applier.error.as_ref()),
+        ApplierState::Paused => ("paused", None),
+        ApplierState::Running | ApplierState::Waiting => ("waiting", applier.waiting_for.as_ref()),
+    };
+    let what = format!(
+        "transactions {} to {end_sequence} of this region, which its MySQL lost in a failover, to be applied from its log",
+        applied_sequence.next()
+    );
+    let reason = why.map_or(what.clone(), |why| format!("{what}: {why}"));
+    Some(Reason { part: "lost tail".to_owned(), state, reason })
 }
 
 fn of_origin(origin: &Origin) -> Vec<Reason> {

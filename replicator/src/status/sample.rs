@@ -30,6 +30,9 @@ pub(crate) fn board(dir: &Path) -> Arc<Board> {
         peers: vec![us],
         mesh: "shop".to_owned(),
         fingerprint: "c0ffee".to_owned(),
+        server: Arc::default(),
+        tail: std::sync::OnceLock::new(),
+        tail_progress: watch::Sender::default(),
         extractor: watch::Sender::new(ExtractorProgress::default()),
         origins: [(us, watch::Sender::new(OriginProgress::default()))].into(),
         pulls: parking_lot::Mutex::default(),
@@ -103,7 +106,7 @@ pub(crate) fn origin<'a>(status: &'a mut Status, name: &str) -> &'a mut Origin {
 /// What every reader of `/v1/status` may rely on.
 const CONTRACT: &str = r#"{"region":"eu","mesh":"shop","fingerprint":"c0ffee","version":"0.1.0","state":"running","now_us":1700000001000000,
  "server":{"version":"9.7.4","uuid":"21eca99d-e6d3-11f1-93a5-02fc00000001"},
- "extractor":{"state":"running","sequence":123,"record":456,"durable_record":456,"file":"binlog.000002","offset":1234,"restart_file":"binlog.000001",
+ "extractor":{"state":"running","incarnation":1,"sequence":123,"record":456,"durable_record":456,"file":"binlog.000002","offset":1234,"restart_file":"binlog.000001",
    "behind_bytes":0,"error":null},
  "origins":[
   {"origin":"eu","self":true,"received_record":456,"durable_record":456,"durable_sequence":123,"origin_sequence":123,

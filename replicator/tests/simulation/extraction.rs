@@ -83,9 +83,9 @@ impl Sink for RegionSink {
     }
 
     fn passed(&mut self, progress: Progress<'_>) {
-        let Progress { place, stamper, .. } = progress;
-        let claim = stamper.suspended.claim(&stamper.context);
-        let observed = self.shared.index.lock().observe(self.region, &claim, stamper.last_sequence);
+        let Progress { place, stamper, held, .. } = progress;
+        let (claim, last) = held.of(&stamper.suspended.claim(&stamper.context), stamper.last_sequence);
+        let observed = self.shared.index.lock().observe(self.region, &claim, last);
         observed.unwrap();
         let passed = Passed { sequence: stamper.last_sequence, ..Passed::new(&place.file, place.offset) };
         self.shared.passed.send_replace(passed);

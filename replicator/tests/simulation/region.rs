@@ -119,6 +119,9 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         peers: peers.clone(),
         mesh: "m".to_owned(),
         fingerprint: String::new(),
+        server: Arc::default(),
+        tail: std::sync::OnceLock::new(),
+        tail_progress: watch::Sender::default(),
         extractor: watch::Sender::new(ExtractorProgress::default()),
         origins: progress.clone(),
         pulls: Mutex::default(),
@@ -154,7 +157,13 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     };
 
     let own = board.logs.own().log.clone();
-    let from_log = || resume::from_log(&own, region, Epoch(1), true, peers.clone(), &ddl_sources);
+    let from_log = || {
+        let held = extractor::Held {
+            context: markers.iter().map(|marker| (marker.origin, marker.sequence)).collect(),
+            tail: None,
+        };
+        resume::from_log(&own, region, Epoch(1), true, peers.clone(), held, &ddl_sources)
+    };
     let resumed = match from_log()? {
         Some(resumed) => resumed,
         None => {
@@ -164,6 +173,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
                 hlc: Hlc(0),
                 lineage: resume::first_lineage(Epoch(1)),
                 context: transaction::Context::new(),
+                suspended: transaction::Suspended::default(),
                 executed: GtidSet::new(),
                 wall_us: clock::read(place),
             };
@@ -181,7 +191,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
             Ok(())
         };
         let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
-        rebuild::rebuild(&board.logs, &applied, &shared, &scope, &suspended, &mut ask).await?;
+        rebuild::rebuild(&board.logs, &applied, None, &shared, &scope, &suspended, &mut ask).await?;
     }
 
     let (stop, shutdown) = watch::channel(false);
@@ -198,6 +208,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     let setup = Setup {
         region,
         origins: peers.clone(),
+        tail: None,
         owner: mesh.dice.next() | 1,
         shared: shared.clone(),
         logs: board.logs.clone(),

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use conflict::Write;
+use extractor::Held;
 use log_store::{Identity, Options, Store};
 use tokio::sync::Notify;
 use transaction::binlog::{EventError, Item, Tables, for_each_item};
@@ -117,8 +118,9 @@ impl Region {
         };
         let applied = regions.map(|region| (region, Sequence(u64::MAX))).to_vec();
         let mut ask = async |_: Vec<Need>| -> Result<(), String> { panic!("no text is a key") };
-        let done =
-            rebuild(&self.logs, &applied, &shared, &scope, &Default::default(), &mut ask).await.unwrap();
+        let done = rebuild(&self.logs, &applied, None, &shared, &scope, &Default::default(), &mut ask)
+            .await
+            .unwrap();
         (shared, done)
     }
 
@@ -206,9 +208,17 @@ fn a_restart_goes_on_behind_the_repairs_that_the_log_holds() {
     region.sync();
     let log = &region.logs.own().log;
     let sources: applier::ddl::DdlSources = Arc::new(|_| Default::default());
-    let resume = super::super::resume::from_log(log, name("eu"), Epoch(1), true, Vec::new(), &sources)
-        .unwrap()
-        .unwrap();
+    let resume = super::super::resume::from_log(
+        log,
+        name("eu"),
+        Epoch(1),
+        true,
+        Vec::new(),
+        Held::default(),
+        &sources,
+    )
+    .unwrap()
+    .unwrap();
     let logged: Vec<u64> = resume.logged.iter().map(|(sequence, _)| sequence.0).collect();
     assert_eq!((logged, resume.next_record), (vec![4, 5], RecordNumber(4)));
     assert_eq!(resume.stamper.last_sequence, Sequence(3));

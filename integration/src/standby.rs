@@ -1,0 +1,89 @@
+//! A native replica of a region's primary, which may take its place.
+
+use crate::Result;
+use crate::mesh::Region;
+use crate::server::{Server, ServerPlan};
+use crate::wait::{Look, wait_for};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a replica may take to connect, or to catch up.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// A standby: it replicates from a primary and takes no writes.
+#[derive(Debug)]
+pub struct Standby {
+    server: Server,
+}
+
+impl Standby {
+    /// A new standby of a region's primary, in folder `dir`, that has all the primary has.
+    pub async fn of(region: &Region, plan: ServerPlan, dir: &Path) -> Result<Self> {
+        let standby = Self { server: plan.start(dir).await? };
+        follow(&standby.server, region.server.port()).await?;
+        connect(&standby.server).await?;
+        standby.server.root().await?.run("SET GLOBAL super_read_only = 1").await?;
+        standby.catch_up(region).await?;
+        Ok(standby)
+    }
+
+    /// Waits until it has all that the primary has now.
+    pub async fn catch_up(&self, region: &Region) -> Result<()> {
+        let wanted = region.server.root().await?.value("SELECT @@GLOBAL.gtid_executed").await?;
+        let mut sql = self.server.root().await?;
+        wait_for("the standby to catch up", BOUND, async || {
+            let executed = sql.value("SELECT @@GLOBAL.gtid_executed").await?;
+            let query = format!("SELECT GTID_SUBSET('{wanted}', '{executed}')");
+            Ok(Look::when(sql.value(query).await? == "1", (), executed))
+        })
+        .await
+    }
+
+    /// From now on it falls behind.
+    pub async fn fall_behind(&self) -> Result<()> {
+        self.server.root().await?.run("STOP REPLICA").await
+    }
+
+    /// The server, for its clients.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The primary dies, and this one takes its place and its address, and takes writes.
+    pub async fn take_over(mut self, region: &mut Region) -> Result<()> {
+        region.server.kill();
+        self.server.stop().await?;
+        self.server.take_port_of(&mut region.server);
+        // Nobody is to replicate from the address that is its own now.
+        self.server.set_options(&["--skip-replica-start"]);
+        self.server.start().await?;
+        let mut sql = self.server.root().await?;
+        sql.run("RESET REPLICA ALL").await?;
+        sql.run("SET GLOBAL super_read_only = 0").await?;
+        sql.run("SET GLOBAL read_only = 0").await?;
+        region.server = self.server;
+        Ok(())
+    }
+}
+
+/// Names this server's source. Its root has no password, and a connection without TLS is what the source's clients have too.
+pub async fn follow(server: &Server, port: u16) -> Result<()> {
+    let mut sql = server.root().await?;
+    sql.run(format!(
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, SOURCE_USER = 'root', \
+         SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1"
+    ))
+    .await
+}
+
+/// Lets a server fetch and apply what its source has, and waits until it is connected.
+pub async fn connect(server: &Server) -> Result<()> {
+    let mut sql = server.root().await?;
+    sql.run("START REPLICA").await?;
+    wait_for("the replica to be connected", BOUND, async || {
+        let state =
+            sql.value("SELECT service_state FROM performance_schema.replication_connection_status").await?;
+        Ok(Look::when(state == "ON", (), state))
+    })
+    .await
+}
