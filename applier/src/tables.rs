@@ -34,7 +34,7 @@ const STATEMENTS: &[&str] = &[
         root_origin VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'where it first committed',
         root_sequence BIGINT UNSIGNED NOT NULL COMMENT 'its transaction',
         root_index INT UNSIGNED NOT NULL COMMENT 'its place in the transaction',
-        level TINYINT UNSIGNED NOT NULL COMMENT 'how many repairs after it, from 1',
+        level TINYINT UNSIGNED NOT NULL COMMENT 'how many repairs after it; 0: it stands for itself',
         events LONGBLOB NOT NULL COMMENT 'a table map and a rows event with one row change, without checksums'
     ) ENGINE = InnoDB COMMENT = 'Repairs on their way into the binlog: empty outside of a transaction'",
     "CREATE TABLE IF NOT EXISTS concord.suspension (

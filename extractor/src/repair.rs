@@ -28,8 +28,14 @@ impl Repairs {
         self.places.is_empty()
     }
 
-    /// Where each stands in the fold order, and the events of all.
-    pub(crate) fn into_parts(self) -> (Vec<RepairPlace>, Vec<u8>) {
+    /// Where each stands in the fold order, and the events of all; `first` is the first one's own.
+    pub(crate) fn into_parts(mut self, first: WriteId) -> (Vec<RepairPlace>, Vec<u8>) {
+        for (place, index) in self.places.iter_mut().zip(first.index..) {
+            if place.level == 0 {
+                // A merge stands for itself, which the lane could not name before it was numbered.
+                place.root = WriteId { index, ..first };
+            }
+        }
         (self.places, self.events)
     }
 
@@ -43,9 +49,6 @@ impl Repairs {
         let row = Row::decode(table, image)?;
         if row.id as usize != self.places.len() {
             return Err("its id is not the place of the repair in its transaction");
-        }
-        if row.place.level == 0 {
-            return Err("its level is 0, which no repair has");
         }
         check_events(row.events).map_err(|_: EventError| BAD_EVENTS)?;
         const PLACE_LEN: usize = 64;

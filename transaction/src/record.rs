@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::stamp::{RepairPlace, STAMP_END};
 use crate::suspended::Suspended;
-use crate::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, Sequence};
+use crate::{Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, Sequence, WriteId};
 
 /// Length of the fixed part of a record, in bytes.
 pub const HEADER_LEN: usize = 48;
@@ -408,6 +408,13 @@ impl<'a> Record<'a> {
             },
             RecordKind::Repair => {
                 let places = input.repair_places().map_err(malformed)?;
+                for (index, RepairPlace { root, level }) in (0..).zip(&places) {
+                    // All but the origin, which a record does not say.
+                    let own = WriteId { hlc: header.hlc, sequence: header.sequence, index, ..*root };
+                    if *level == 0 && *root != own {
+                        return Err(malformed("a place at level 0 is not that of the write itself"));
+                    }
+                }
                 Body::Repair { places, transaction: input.transaction().map_err(malformed)? }
             }
             RecordKind::Prepare => Body::Prepare {

@@ -90,7 +90,8 @@ pub struct RepairPlace {
     /// The write that the repair follows, by its own stamps. It is no repair, or it stands, with index 0, for the record at whose
     /// coming a row was repaired of which no newer write is known.
     pub root: WriteId,
-    /// 1 for a repair that settles `root` itself, one more than theirs for a repair that settles other repairs.
+    /// 1 for a repair that settles `root` itself, one more than theirs for a repair that settles other repairs. 0 for a *merge*, which
+    /// brings a row together with what a failover had lost of it: its root is itself, and it is a write like a client's.
     pub level: u8,
 }
 

@@ -209,9 +209,8 @@ fn a_count_of_places_beyond_the_body_is_refused_without_room_for_it() {
 }
 
 #[test]
-fn a_repair_at_level_0_is_malformed() {
-    let root =
-        WriteId { hlc: Hlc(5), origin: RegionName::new("eu").unwrap(), sequence: Sequence(4), index: 3 };
+fn a_repair_at_level_0_stands_for_itself_or_is_malformed() {
+    let eu = RegionName::new("eu").unwrap();
     let transaction = TransactionBody {
         context: Context::new(),
         suspended: Default::default(),
@@ -220,12 +219,21 @@ fn a_repair_at_level_0_is_malformed() {
         chunks: 0,
         events: b"",
     };
-    let body =
-        |level| Body::Repair { places: vec![RepairPlace { root, level }], transaction: transaction.clone() };
-    let bytes = encoded(&record([2, 1, 1], [1, 1], false, body(1)));
-    assert_eq!(Record::decode(&bytes).unwrap().body, body(1));
-    let bytes = encoded(&record([2, 1, 1], [1, 1], false, body(0)));
-    assert!(matches!(Record::decode(&bytes), Err(RecordError::Malformed { number: 2, .. })));
+    let decoded = |hlc, sequence, indexes: [u32; 2], level| {
+        let place = |index| {
+            let root = WriteId { hlc: Hlc(hlc), origin: eu, sequence: Sequence(sequence), index };
+            RepairPlace { root, level }
+        };
+        let body = Body::Repair { places: indexes.map(place).to_vec(), transaction: transaction.clone() };
+        let bytes = encoded(&record([2, 4, 5], [1, 1], false, body.clone()));
+        Record::decode(&bytes).map(|record| record.body == body)
+    };
+    assert_eq!(decoded(5, 4, [0, 1], 0), Ok(true));
+    assert_eq!(decoded(3, 2, [7, 7], 1), Ok(true));
+    for (hlc, sequence, indexes) in [(4, 4, [0, 1]), (5, 3, [0, 1]), (5, 4, [0, 0])] {
+        let refused = decoded(hlc, sequence, indexes, 0);
+        assert!(matches!(refused, Err(RecordError::Malformed { number: 2, .. })), "{refused:?}");
+    }
 }
 
 #[test]

@@ -3,14 +3,14 @@
 //! After a failover, contexts go on from what the log has claimed. So to every peer, what clients wrote on the new primary comes after
 //! what that lacked, and is taken as it is. Here, under the row's lock, the lacking write comes at last and meets the newer
 //! one, whose writer had not seen it: the policy decides between the two as between any two such writes. If that makes another
-//! row than the newer one left, a repair says so everywhere.
+//! row than the newer one left, a merge says so everywhere: a repair that stands for itself ([`RepairPlace::level`] 0).
 
-use conflict::{Chapter, Concurrent, Image, Story, Write};
-use transaction::RegionName;
+use conflict::{Chapter, Concurrent, Image, Policy, Story, Write};
+use transaction::{RegionName, RepairPlace};
 
 use super::Attempt;
 use super::decide::halted;
-use crate::contest::{Contest, Desired, Gathered, Here, Verdict, same_row, verdict};
+use crate::contest::{Contest, Desired, Gathered, Here, OwnWrite, Verdict, same_row, verdict};
 use crate::effect::SourceTransaction;
 use crate::found::Finding;
 use crate::journal::{Found, Winner};
@@ -28,6 +28,48 @@ pub(super) fn forked(story: &Story, region: RegionName) -> Option<usize> {
     })
 }
 
+/// The row as clients left it on the new primary, together with the lacking writes so far.
+struct Joined {
+    row: Option<Image>,
+    winner: Winner,
+    merged: bool,
+}
+
+impl Joined {
+    /// With one lacking write more. What was written here since the failover, `newest` last, is taken as one write that began with the row as
+    /// the lacking one found it, also if the last of it is itself a merge. `whole`: the server refuses what no one wrote.
+    fn with(
+        self,
+        own: &OwnWrite,
+        newest: Write,
+        policy: &dyn Policy,
+        whole: bool,
+        decide: Option<Decide>,
+    ) -> Result<Self, SqlFailure> {
+        let incoming = Write { id: own.id, live: own.after.is_some(), repair: None };
+        let existing = Write { live: self.row.is_some(), repair: None, ..newest };
+        let mut images = Gathered::default();
+        images.put(incoming.id, own.before.clone(), own.after.clone());
+        images.put(existing.id, own.before.clone(), self.row.clone());
+        let chapter = |write, from_batch, concurrent| Chapter { write, from_batch, concurrent };
+        let first = chapter(incoming, true, Concurrent::default());
+        let second = chapter(existing, false, [0].into_iter().collect());
+        let two = Story { writes: vec![first, second], start: 0 };
+        let decided = verdict(policy, &two, &images).map_err(SqlFailure::Halt)?;
+        Ok(match (decided, decide) {
+            (Verdict::Merged { image, .. }, _) if !whole => {
+                Self { row: Some(image), winner: Winner::Merged, merged: true }
+            }
+            (Verdict::As(0) | Verdict::Merged { fallback: 0, .. }, _)
+            | (Verdict::Halt, Some(Decide::Incoming)) => {
+                Self { row: own.after.clone(), winner: Winner::Incoming, merged: false }
+            }
+            (Verdict::Halt, None) => Self { winner: Winner::Halted, ..self },
+            (Verdict::As(_) | Verdict::Merged { .. } | Verdict::Halt, _) => self,
+        })
+    }
+}
+
 impl<T: Target> Attempt<'_, T> {
     /// What the row becomes whose write at `fork` claims what comes only now. `folded`: what every region makes of its history.
     pub(super) async fn rejoin(
@@ -38,9 +80,7 @@ impl<T: Target> Attempt<'_, T> {
         folded: Option<Image>,
         sources: &[SourceTransaction],
     ) -> Result<Option<Desired>, SqlFailure> {
-        let (Some(stand_in), Some(first), Some(last)) =
-            (contest.stand_in().cloned(), contest.writes.first(), contest.writes.last())
-        else {
+        let (Some(stand_in), Some(last)) = (contest.stand_in().cloned(), contest.writes.last()) else {
             return Ok(None);
         };
         if self.is_fitted(&stand_in.table).await? {
@@ -53,39 +93,15 @@ impl<T: Target> Attempt<'_, T> {
         };
         let row = row.map(|bytes| Image { table: stand_in.table.clone(), bytes });
 
-        // Both began with the row as the lacking write found it. What was written here since then is taken as one write, also if the
-        // last of it is the repair by which an earlier lacking write joined it.
+        let (rule, newest) = (self.rule_of(contest), story.writes[fork].write);
+        let whole = self.lessons.refused.contains(&contest.key);
+        let mut joined = Joined { row: row.clone(), winner: Winner::Existing, merged: false };
+        for own in contest.writes.iter().filter(|_| !rule.detect_only) {
+            joined = joined.with(own, newest, rule.policy.as_ref(), whole, self.decide)?;
+        }
+        let Joined { row: wanted, winner, merged } = joined;
+        let mut images = Gathered::of(&contest.writes);
         let incoming = Write { id: last.id, live: last.after.is_some(), repair: None };
-        let newest = story.writes[fork].write;
-        let existing = Write { live: row.is_some(), repair: None, ..newest };
-        let mut images = Gathered::default();
-        images.put(incoming.id, first.before.clone(), last.after.clone());
-        images.put(existing.id, first.before.clone(), row.clone());
-        let chapter = |write, from_batch, concurrent| Chapter { write, from_batch, concurrent };
-        let seen_neither = [0].into_iter().collect();
-        let two = Story {
-            writes: vec![
-                chapter(incoming, true, Concurrent::default()),
-                chapter(existing, false, seen_neither),
-            ],
-            start: 0,
-        };
-        let rule = self.rule_of(contest);
-        let decided = match rule.detect_only {
-            true => Verdict::As(1),
-            false => verdict(rule.policy.as_ref(), &two, &images).map_err(SqlFailure::Halt)?,
-        };
-        let (wanted, winner, merged) = match (decided, self.decide) {
-            (Verdict::Merged { image, .. }, _) if !self.lessons.refused.contains(&contest.key) => {
-                (Some(image), Winner::Merged, true)
-            }
-            (Verdict::As(0) | Verdict::Merged { fallback: 0, .. }, _)
-            | (Verdict::Halt, Some(Decide::Incoming)) => (last.after.clone(), Winner::Incoming, false),
-            (Verdict::As(_) | Verdict::Merged { .. }, _) | (Verdict::Halt, Some(_)) => {
-                (row.clone(), Winner::Existing, false)
-            }
-            (Verdict::Halt, None) => (row.clone(), Winner::Halted, false),
-        };
         // Layouts have an id of their server's in them.
         let alike =
             matches!((&wanted, &folded), (Some(one), Some(other)) if same_row(one, other) == Some(true));
@@ -124,7 +140,8 @@ impl<T: Target> Attempt<'_, T> {
             wanted,
             folded,
             newest: story.newest().copied(),
-            after: story.newest().and_then(Write::place_after),
+            // A write like a client's: what others write meanwhile adds to it.
+            after: Some(RepairPlace { root: incoming.id, level: 0 }),
             merged,
             forced: false,
             outsider: false,

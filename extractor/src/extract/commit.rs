@@ -1,7 +1,7 @@
 //! The end of a transaction group: its checks, its stamp, its record.
 
 use transaction::record::{Body, Record, TransactionBody};
-use transaction::{RegionName, Sequence};
+use transaction::{RegionName, Sequence, WriteId};
 
 use super::{Extractor, Resume, Sink};
 use crate::error::ExtractError;
@@ -122,7 +122,9 @@ impl<S: Sink> Extractor<S> {
         if self.is_logged(group, &stamp)? {
             return Ok(());
         }
-        let (places, events) = std::mem::take(&mut group.repairs).into_parts();
+        let Stamp { hlc, sequence, .. } = stamp;
+        let first = WriteId { hlc, origin: self.resume.region, sequence, index: 0 };
+        let (places, events) = std::mem::take(&mut group.repairs).into_parts(first);
         self.sink.repairs(&stamp, &places, &events).map_err(ExtractError::Sink)?;
         let Stamp { sequence, hlc, context, suspended } = stamp;
         let (gtid, commit_us) = (group.gtid, group.commit_us);

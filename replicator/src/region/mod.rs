@@ -14,6 +14,7 @@ mod found;
 pub(crate) mod identity;
 mod introduction;
 pub(crate) mod journal;
+mod life;
 pub(crate) mod logs;
 pub(crate) mod peer_copy;
 mod rebuild;

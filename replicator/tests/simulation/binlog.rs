@@ -15,7 +15,7 @@ pub(crate) struct Group {
     pub(crate) client: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Binlog {
     server: u8,
     pub(crate) groups: Vec<Group>,
@@ -31,6 +31,12 @@ impl Binlog {
         let mut binlog = Self { server, groups, executed, file: 0, offset: 0, numbers };
         binlog.begin_file();
         binlog
+    }
+
+    /// It is another server's from now on: its GTIDs have another UUID.
+    pub(crate) fn become_another(&mut self) {
+        self.server += 16;
+        self.numbers.clear();
     }
 
     /// As after a restart.

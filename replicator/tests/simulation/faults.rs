@@ -8,6 +8,7 @@ use applier::{Named, Wish};
 use super::super::retention::{self, Keep};
 use super::clock;
 use super::mesh::Mesh;
+use super::region::Process;
 use super::schema::NAME;
 
 /// Causes faults until it is stopped; each is mended after a while.
@@ -18,6 +19,10 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
     }
     while !mesh.failed() {
         mesh.dice.pause(mesh.shape.fault_ms).await;
+        if mesh.shape.failovers && mesh.dice.percent(30) {
+            fail_over(&mesh).await;
+            continue;
+        }
         let place = mesh.dice.below(regions) as usize;
         match mesh.dice.below(if mesh.shape.suspends { 14 } else { 9 }) {
             0 | 1 => {
@@ -47,6 +52,43 @@ pub(crate) async fn cause(mesh: Rc<Mesh>) {
             _ => sweep(&mesh, place),
         }
     }
+}
+
+/// A standby stops to follow; some time later it takes over. What clients had committed on the old primary was logged: what was not is lost,
+/// and nobody could tell.
+async fn fail_over(mesh: &Rc<Mesh>) {
+    const LOOKS: usize = 400;
+    let place = mesh.dice.below(mesh.names.len() as u64) as usize;
+    let (server, name) = (&mesh.servers[place], mesh.names[place]);
+    // A standby that lacks a part of an earlier tail, and has what came after it, is refused.
+    let whole =
+        |process: &Option<Process>| process.as_ref().is_some_and(|process| !process.lacks_tail(server, name));
+    if !whole(&mesh.processes.borrow()[place]) || server.connect().is_none() {
+        return;
+    }
+    server.leave_standby_behind();
+    mesh.note(format!("the standby of {name} falls behind"));
+    mesh.dice.pause(2_000).await;
+    for _ in 0..LOOKS {
+        let ready =
+            mesh.processes.borrow()[place].as_ref().is_some_and(|process| process.has_logged_all(server));
+        if ready && server.connect().is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Nothing happens between this look and the switch.
+    let ready = mesh.processes.borrow()[place].as_ref().is_some_and(|process| process.has_logged_all(server));
+    if !ready || server.connect().is_none() {
+        return;
+    }
+    mesh.note(format!("the standby of {name} takes over"));
+    server.fail_over();
+    mesh.failovers.set(mesh.failovers.get() + 1);
+    kill(mesh, place, mesh.dice.percent(30)).await;
+    // Clients may be there first.
+    mesh.dice.pause(if mesh.dice.percent(50) { 1_000 } else { 20 }).await;
+    mesh.start(place).await;
 }
 
 /// An origin is paused, or goes on.
@@ -135,6 +177,9 @@ async fn kill(mesh: &Rc<Mesh>, place: usize, power: bool) {
 
 /// Deletes every segment that nothing needs.
 fn sweep(mesh: &Mesh, place: usize) {
+    if mesh.shape.failovers {
+        return;
+    }
     let processes = mesh.processes.borrow();
     let Some(process) = &processes[place] else { return };
     mesh.archive_own(place, &process.board.logs);

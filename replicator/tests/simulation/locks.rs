@@ -22,7 +22,7 @@ pub(crate) enum Resource {
     Suspensions,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Locks {
     held: BTreeMap<Resource, Txn>,
     waits: BTreeMap<Txn, Txn>,

@@ -44,6 +44,7 @@ pub(crate) struct Mesh {
     /// Pairs of regions that cannot reach each other now.
     pub(crate) cut: RefCell<BTreeSet<(usize, usize)>>,
     runs: Cell<usize>,
+    pub(crate) failovers: Cell<usize>,
     notes: RefCell<Vec<String>>,
     failure: RefCell<Option<String>>,
 }
@@ -58,6 +59,7 @@ pub(crate) struct Outcome {
     pub(crate) repairs: usize,
     /// Most runs that histories had moved to at one time, where it was looked.
     pub(crate) runs: usize,
+    pub(crate) failovers: usize,
 }
 
 impl Mesh {
@@ -67,7 +69,10 @@ impl Mesh {
         let mut shape = Shape::new(&dice, schema.tables.len());
         match mistake {
             Some(mistake) => shape.show(mistake),
-            None => shape.perhaps_far_off(seed),
+            None => {
+                shape.perhaps_far_off(seed);
+                shape.perhaps_fails_over(seed);
+            }
         }
         let count = shape.regions;
         let names: Vec<RegionName> =
@@ -100,6 +105,7 @@ impl Mesh {
             ledger: RefCell::default(),
             cut: RefCell::default(),
             runs: Cell::new(0),
+            failovers: Cell::new(0),
             notes: RefCell::default(),
             failure: RefCell::default(),
             servers,
@@ -239,6 +245,9 @@ impl Mesh {
                 process.wish(Wish::Resume { schema: NAME.to_owned(), table: table.clone(), decide: None });
                 return Some(format!("{name} has {table} suspended"));
             }
+            if process.lacks_tail(&self.servers[place], name) {
+                return Some(format!("{name} lacks a tail of its own log"));
+            }
             let end = self.servers[place].binlog(|binlog| (binlog.file, binlog.offset));
             let passed = *process.board.shared.passed.borrow();
             if (passed.file, passed.offset) < end {
@@ -299,6 +308,7 @@ pub(crate) fn run(seed: u64, mistake: Option<Mistake>) -> Result<Outcome, String
             conflicts: mesh.journals.iter().map(|journal| journal.0.lock().len()).sum(),
             repairs: verdict::repairs(&mesh),
             runs: mesh.runs.get(),
+            failovers: mesh.failovers.get(),
         };
         let processes: Vec<Process> =
             mesh.processes.borrow_mut().iter_mut().filter_map(Option::take).collect();

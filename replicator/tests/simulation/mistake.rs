@@ -13,6 +13,8 @@ pub(crate) enum Mistake {
     ReadPastMarker,
     /// What a peer claims counts as soon as it is received, and not when what is before it is applied.
     PruneAhead,
+    /// After a failover, what the region has claimed counts as held though its server lacks it.
+    LostCounts,
     /// A restart begins with an empty history index.
     ForgetfulRestart,
 }

@@ -25,6 +25,7 @@ mod schema;
 mod server;
 mod session;
 mod shape;
+mod standby;
 mod statements;
 mod suspension;
 mod trace;
@@ -60,6 +61,8 @@ struct Sum {
     repairs: usize,
     /// Seeds of which histories moved to runs.
     spilled: usize,
+    /// Primaries that were replaced by standbys that were behind.
+    failovers: usize,
 }
 
 #[test]
@@ -91,6 +94,7 @@ fn regions_converge_whatever_goes_wrong() {
             sum.conflicts += outcome.conflicts;
             sum.repairs += outcome.repairs;
             sum.spilled += usize::from(outcome.runs > 0);
+            sum.failovers += outcome.failovers;
         }
     };
     std::thread::scope(|scope| {
@@ -99,7 +103,7 @@ fn regions_converge_whatever_goes_wrong() {
     });
     let sum = sum.into_inner().unwrap();
     println!("from seed {first} on, in {:?}: {sum:?}", began.elapsed());
-    let clashed = sum.conflicts > 0 && sum.repairs > 0 && sum.spilled > 0;
+    let clashed = sum.conflicts > 0 && sum.repairs > 0 && sum.spilled > 0 && sum.failovers > 0;
     assert!(sum.seeds < SEEDS || clashed, "nothing clashed: the schedules prove nothing");
 }
 
@@ -145,6 +149,11 @@ fn a_marker_read_past_a_transaction_in_doubt_is_caught() {
 #[test]
 fn a_claim_that_counts_before_its_turn_is_caught() {
     caught(Mistake::PruneAhead);
+}
+
+#[test]
+fn claims_that_count_though_a_failover_lost_what_they_claim_are_caught() {
+    caught(Mistake::LostCounts);
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Oracle {
                 (change.before.map(|image| layout.row(image)), change.after.map(|image| layout.row(image)));
             let id = WriteId { index, ..stamp };
             let context = suspended.of_table(NAME, layout.name, context).unwrap_or_else(|| context.clone());
-            let repair = repairs.get(index as usize).copied();
+            let repair = repairs.get(index as usize).copied().filter(|place| place.level > 0);
             let mut push = |key: Key, before, after| {
                 let write = Write { id, repair, context: context.clone(), before, after };
                 self.writes.entry((place, key)).or_default().push(write);

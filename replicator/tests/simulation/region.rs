@@ -9,16 +9,19 @@ use applier::ddl::{self, DdlPolicy, DdlSources};
 use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::journal::{Entry, Journal};
+use applier::tables::Applied;
 use applier::target::{Connector, Target};
 use applier::{OriginProgress, Scheduler, Setup, Shared, SqlFailure, State, Wish, Wishes};
-use log_store::{Identity, Options, Store};
+use log_store::{Identity, Log, Options, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_local};
 use transaction::{Epoch, GtidSet, Hlc, RecordNumber, RegionName, Sequence};
 
 use super::super::board::{Board, ExtractorProgress};
+use super::super::failover::Tail;
 use super::super::journal::ConflictJournal;
+use super::super::life::{Fork, Life};
 use super::super::logs::LogSet;
 use super::super::writes::{Scope, Writes};
 use super::super::{rebuild, resume, retention, spill};
@@ -28,6 +31,7 @@ use super::link;
 use super::mesh::Mesh;
 use super::mistake::Mistake;
 use super::schema::{policy, weigh, weights};
+use super::server::Server;
 use super::session::Connection;
 use super::trace::trace;
 
@@ -62,6 +66,19 @@ impl Journal for Ids {
 }
 
 impl Process {
+    /// Whether a failover lost something that is not back.
+    pub(crate) fn lacks_tail(&self, server: &Server, name: RegionName) -> bool {
+        self.board.tail.get().is_some_and(|tail| server.applied_to(name) < tail.end)
+    }
+
+    /// Whether all that clients have committed is in the log, durably.
+    pub(crate) fn has_logged_all(&self, server: &Server) -> bool {
+        let passed = *self.board.shared.passed.borrow();
+        let own = &self.board.logs.own().log;
+        (passed.file, passed.offset) == server.binlog(|binlog| (binlog.file, binlog.offset))
+            && own.durable() == own.last_appended()
+    }
+
     /// What keeps an origin from being applied for good.
     pub(crate) fn halts(&self) -> Vec<String> {
         let halted = |(origin, progress): (&RegionName, &watch::Sender<OriginProgress>)| match &progress
@@ -145,7 +162,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         mistake: mesh.mistake,
         lost_permille: mesh.shape.lost_permille,
     };
-    let (markers, suspensions) = loop {
+    let (mut markers, suspensions) = loop {
         let read = async {
             let mut session = connection().connect().await?;
             Ok::<_, SqlFailure>((session.markers().await?, session.suspensions().await?))
@@ -157,13 +174,22 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     };
 
     let own = board.logs.own().log.clone();
-    let from_log = || {
-        let held = extractor::Held {
-            context: markers.iter().map(|marker| (marker.origin, marker.sequence)).collect(),
+    if let Some(tail) = meet_server(mesh, &server, region, &own, &mut markers)? {
+        let _ = board.tail.set(tail);
+    }
+    let tail = board.tail.get().copied();
+    let held = match mesh.mistake {
+        Some(Mistake::LostCounts) => extractor::Held {
+            context: mesh.names.iter().map(|name| (*name, Sequence(u64::MAX))).collect(),
             tail: None,
-        };
-        resume::from_log(&own, region, Epoch(1), true, peers.clone(), held, &ddl_sources)
+        },
+        _ => extractor::Held {
+            context: held_elsewhere(&markers, region).collect(),
+            tail: tail.map(|tail| (tail.applied, tail.end)),
+        },
     };
+    let from_log =
+        || resume::from_log(&own, region, Epoch(1), true, peers.clone(), held.clone(), &ddl_sources);
     let resumed = match from_log()? {
         Some(resumed) => resumed,
         None => {
@@ -183,15 +209,14 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     };
 
     if mesh.mistake != Some(Mistake::ForgetfulRestart) {
-        let mut applied: rebuild::Applied =
-            markers.iter().map(|marker| (marker.origin, marker.sequence)).collect();
+        let mut applied: rebuild::Applied = held_elsewhere(&markers, region).collect();
         applied.push((region, Sequence(u64::MAX)));
         let mut ask = async |needs| {
             shared.weights.write().learn(weigh(needs));
             Ok(())
         };
         let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
-        rebuild::rebuild(&board.logs, &applied, None, &shared, &scope, &suspended, &mut ask).await?;
+        rebuild::rebuild(&board.logs, &applied, tail, &shared, &scope, &suspended, &mut ask).await?;
     }
 
     let (stop, shutdown) = watch::channel(false);
@@ -207,8 +232,8 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     let (schema, owner) = (mesh.schema.clone(), mesh.names[0]);
     let setup = Setup {
         region,
-        origins: peers.clone(),
-        tail: None,
+        origins: peers.iter().copied().chain(tail.map(|_| region)).collect(),
+        tail: tail.map(|tail| tail.end),
         owner: mesh.dice.next() | 1,
         shared: shared.clone(),
         logs: board.logs.clone(),
@@ -235,7 +260,10 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         shutdown: shutdown.clone(),
         suspensions: watch::Sender::default(),
         wishes: wishes.clone(),
-        progress: progress.clone(),
+        progress: {
+            let own = tail.map(|_| (region, board.tail_progress.clone()));
+            progress.clone().into_iter().chain(own).collect()
+        },
     };
 
     let mut tasks = Vec::new();
@@ -269,6 +297,39 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     }
     tasks.push(spawn_local(retention::prune(board.clone(), shutdown)));
     Ok(Process { board, progress, wake, wishes, tasks, _shutdown: stop })
+}
+
+fn held_elsewhere(markers: &[Applied], region: RegionName) -> impl Iterator<Item = (RegionName, Sequence)> {
+    let others = markers.iter().filter(move |marker| marker.origin != region);
+    others.map(|marker| (marker.origin, marker.sequence))
+}
+
+/// Begins the next incarnation if the server lacks something; as the region does it.
+fn meet_server(
+    mesh: &Mesh,
+    server: &Server,
+    region: RegionName,
+    own: &Arc<Log>,
+    markers: &mut Vec<Applied>,
+) -> Result<Option<Tail>, String> {
+    let Some(mut life) = Life::read(own).map_err(|e| e.to_string())? else { return Ok(None) };
+    let executed = server.binlog(|binlog| binlog.executed.clone());
+    let missing = life.held.minus(&executed);
+    if !missing.is_empty() {
+        let marker = markers.iter().find(|marker| marker.origin == region);
+        let back = marker.map(|marker| marker.sequence).unwrap_or_default();
+        let Fork { sequence, record, hlc } =
+            Fork::find(own, &executed, back, back >= life.previous_sequence)?;
+        mesh.note(format!("{region} goes on after {sequence} of {}", life.sequence));
+        server.set_marker(region, sequence, record, hlc);
+        markers.retain(|marker| marker.origin != region);
+        markers.push(Applied { origin: region, sequence, record, hlc });
+        life.begin_next(own, &missing, Epoch(1)).map_err(|e| e.to_string())?;
+        life = Life::read(own).map_err(|e| e.to_string())?.ok_or("the log has no position")?;
+    }
+    let own = markers.iter().find(|marker| marker.origin == region);
+    let lacks = own.filter(|own| own.sequence < life.previous_sequence);
+    Ok(lacks.map(|own| Tail { applied: own.sequence, end: life.previous_sequence }))
 }
 
 /// A last record that is not intact: as the region does it, if no peer holds it.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use applier::SqlFailure;
 use tokio::sync::Notify;
 use transaction::binlog::RowsKind;
-use transaction::{Hlc, RecordNumber, RegionName, Sequence};
+use transaction::{Gtid, Hlc, RecordNumber, RegionName, Sequence};
 
 use super::binlog::Binlog;
 use super::clock;
@@ -66,7 +66,7 @@ pub(crate) enum Checks {
 pub(crate) type Place = (RegionName, u16);
 
 /// A row of `concord.marker`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Marker {
     pub(crate) sequence: Sequence,
     pub(crate) record: RecordNumber,
@@ -75,13 +75,14 @@ pub(crate) struct Marker {
     pub(crate) row_changes: u64,
 }
 
+#[derive(Clone)]
 pub(crate) enum Undo {
     Row(usize, Key, Option<Row>),
     Marker(Place, Option<Marker>),
     Suspensions(Suspensions),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Open {
     pub(crate) undo: Vec<Undo>,
     pub(crate) changes: Vec<Vec<u8>>,
@@ -95,20 +96,21 @@ pub(crate) struct Open {
 /// Rows by primary key, per table.
 pub(crate) type Rows = Vec<BTreeMap<Key, Row>>;
 
+#[derive(Clone)]
 pub(crate) struct State {
     pub(crate) rows: Rows,
     /// Per table and column, who holds a value.
     pub(crate) values: BTreeMap<(usize, usize, Vec<u8>), Key>,
-    markers: BTreeMap<Place, Marker>,
-    suspensions: Suspensions,
+    pub(crate) markers: BTreeMap<Place, Marker>,
+    pub(crate) suspensions: Suspensions,
     pub(crate) locks: Locks,
     pub(crate) open: BTreeMap<Txn, Open>,
-    last: Txn,
+    pub(crate) last: Txn,
     /// Raised by each restart: connections of before are gone.
     pub(crate) epoch: u64,
-    up: bool,
-    binlog: Binlog,
-    applied: Vec<(RegionName, Sequence)>,
+    pub(crate) up: bool,
+    pub(crate) binlog: Binlog,
+    pub(crate) applied: Vec<(RegionName, Sequence)>,
 }
 
 pub(crate) struct Server {
@@ -120,6 +122,17 @@ pub(crate) struct Server {
     pub(crate) state: RefCell<State>,
     pub(crate) freed: Notify,
     pub(crate) committed: Notify,
+    pub(crate) standby: RefCell<Option<State>>,
+    /// What clients committed on primaries before this one, where that is not in this one's binlog or comes before something that is.
+    pub(crate) past: RefCell<Past>,
+}
+
+/// See [`Server::past`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    pub(crate) clients: Vec<Gtid>,
+    /// So many groups of the present binlog are among them.
+    pub(crate) groups: usize,
 }
 
 impl Server {
@@ -145,6 +158,8 @@ impl Server {
             state: RefCell::new(state),
             freed: Notify::new(),
             committed: Notify::new(),
+            standby: RefCell::default(),
+            past: RefCell::default(),
         }
     }
 
@@ -165,6 +180,14 @@ impl Server {
         let (sequence, record, hlc) = (Sequence(0), RecordNumber(0), Hlc(0));
         let marker = Marker { sequence, record, hlc, owner: 0, row_changes: 0 };
         self.state.borrow_mut().markers.insert((origin, 0), marker);
+    }
+
+    /// Sets the markers of an origin, over every lane that has one.
+    pub(crate) fn set_marker(&self, origin: RegionName, sequence: Sequence, record: RecordNumber, hlc: Hlc) {
+        let mut state = self.state.borrow_mut();
+        let marker = Marker { sequence, record, hlc, owner: 0, row_changes: 0 };
+        state.markers.retain(|(of, _), _| *of != origin);
+        state.markers.insert((origin, 0), marker);
     }
 
     /// The epoch that a connection belongs to; `None` while the server is down.

@@ -39,6 +39,8 @@ pub(crate) struct Shape {
     pub(crate) mysqld_crashes: bool,
     /// Tables are suspended and resumed, and transactions passed over.
     pub(crate) suspends: bool,
+    /// Primaries are replaced by standbys that were behind.
+    pub(crate) failovers: bool,
     /// A damaged end of a copy is dropped and sent again.
     pub(crate) forgive_damaged_copies: bool,
 }
@@ -77,6 +79,7 @@ impl Shape {
             tags: dice.percent(50),
             mysqld_crashes: dice.percent(30),
             suspends: dice.percent(40),
+            failovers: false,
             forgive_damaged_copies: true,
         }
     }
@@ -88,11 +91,19 @@ impl Shape {
         }
     }
 
+    /// In some runs standbys take over. By dice of its own, too. What a standby lacks, segments must hold that nobody needs without it; and
+    /// tables that were suspended or resumed meanwhile are refused.
+    pub(crate) fn perhaps_fails_over(&mut self, seed: u64) {
+        self.failovers =
+            self.fault_ms > 0 && !self.suspends && Dice::new(seed.wrapping_add(3 << 62)).percent(100);
+    }
+
     /// Makes a mistake more likely to matter.
     pub(crate) fn show(&mut self, mistake: Mistake) {
         const DELETES: usize = 3;
         const UNIQUE: usize = 5;
         match mistake {
+            Mistake::LostCounts => (self.failovers, self.suspends, self.fault_ms) = (true, false, 500),
             Mistake::NoGapLocks => {
                 self.tables = vec![DELETES];
                 (self.deletes, self.keys, self.clients) = (60, 6, 3);

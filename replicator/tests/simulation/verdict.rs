@@ -61,9 +61,7 @@ fn transactions_are_logged_once(mesh: &Mesh, wrong: &mut Vec<String>) {
                 _ => None,
             })
             .collect();
-        let committed: Vec<Gtid> = mesh.servers[place].binlog(|binlog| {
-            binlog.groups.iter().filter(|group| group.client).map(|group| group.gtid).collect()
-        });
+        let committed = mesh.servers[place].clients();
         if logged != committed {
             let (name, logged, committed) = (mesh.names[place], logged.len(), committed.len());
             wrong.push(format!("{name} logged {logged} transactions of {committed} that clients committed"));

@@ -125,10 +125,8 @@ impl<'a> Input<'a> {
                 let origin = self.region()?;
                 let (hlc, sequence) = (Hlc(self.stamp()?), Sequence(self.stamp()?));
                 let root = WriteId { hlc, origin, sequence, index: self.u32()? };
-                match self.array()? {
-                    [0] => Err("a repair has level 0, which is that of other writes"),
-                    [level] => Ok(RepairPlace { root, level }),
-                }
+                let [level] = self.array()?;
+                Ok(RepairPlace { root, level })
             })
             .collect()
     }

@@ -79,6 +79,7 @@ impl Form for People {
                 root.index, root.sequence, root.origin
             );
             match level {
+                0 => writeln!(out, "    -- brings a row together with what a failover had lost of it")?,
                 1 => writeln!(out, "    -- stands right after {after}")?,
                 _ => writeln!(out, "    -- stands {level} repairs after {after}")?,
             }
