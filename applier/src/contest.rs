@@ -40,6 +40,8 @@ pub(crate) struct Contest {
     pub(crate) present: bool,
     /// Whether the conflict was known before the row was locked.
     pub(crate) foreseen: bool,
+    /// Whether a writer of it lacked what it claims to have seen, so that the row here may be another than the one that it found.
+    pub(crate) unaware: bool,
 }
 
 impl Contest {
@@ -81,10 +83,13 @@ impl Contests {
                 writes: Vec::new(),
                 present: false,
                 foreseen,
+                unaware: false,
             });
             self.all.len() - 1
         });
         let contest = &mut self.all[place];
+        contest.unaware |=
+            part.transactions.get(effect.transaction).is_some_and(|source| source.unaware(id.origin));
         contest.table = effect.table.clone();
         contest.flags = effect.flags;
         contest.timestamp = effect.timestamp;

@@ -63,6 +63,13 @@ pub struct SourceTransaction {
     pub repairs: Arc<[RepairPlace]>,
 }
 
+impl SourceTransaction {
+    /// Whether the primary of its origin lacked some of what it claims to have seen (SEMANTICS.md, "Failover").
+    pub(crate) fn unaware(&self, origin: RegionName) -> bool {
+        self.context.entry(origin).is_some()
+    }
+}
+
 /// Consecutive transactions of one origin, or a part of a large one, with their row images.
 #[derive(Debug, Clone, Default)]
 pub struct Part {

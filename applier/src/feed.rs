@@ -111,10 +111,12 @@ pub struct Gate<'a> {
 impl Gate<'_> {
     /// `None` if the transaction may be applied.
     fn closed(&self, origin: RegionName, hlc: Hlc, context: &Context) -> Option<Next> {
+        // What this region stamped itself is no other clock's.
+        let skew_us_max = if origin == self.region { u64::MAX } else { self.skew_us_max };
         if let Some(ahead_us) =
-            hlc.0.checked_sub(self.now_us.saturating_add(self.skew_us_max)).filter(|us| *us > 0)
+            hlc.0.checked_sub(self.now_us.saturating_add(skew_us_max)).filter(|us| *us > 0)
         {
-            return Some(Next::AheadOfClock { ahead_us: ahead_us + self.skew_us_max });
+            return Some(Next::AheadOfClock { ahead_us: ahead_us + skew_us_max });
         }
         context
             .iter()

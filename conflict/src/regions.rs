@@ -54,11 +54,12 @@ impl Regions {
         Ok(at as Origin)
     }
 
-    /// What a transaction of `origin` with this context had seen.
+    /// What a transaction of `origin` with this context had seen, or has claimed to have: an entry for the origin itself says that its
+    /// primary lacked some of that, and the claim stands all the same (SEMANTICS.md, "Failover").
     pub(crate) fn seen(&self, origin: Origin, context: &Context) -> Result<Seen, Error> {
         let mut seen = Seen::from_elem(0, self.names.len());
         seen[usize::from(origin)] = OWN_ORDER;
-        for (name, sequence) in context.iter() {
+        for (name, sequence) in context.iter().filter(|(name, _)| *name != self.name(origin)) {
             seen[usize::from(self.origin(name)?)] = sequence.0;
         }
         Ok(seen)

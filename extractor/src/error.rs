@@ -12,6 +12,13 @@ pub struct Place {
     pub offset: u64,
 }
 
+impl Place {
+    /// Number of the file: the digits after its last dot.
+    pub fn number(&self) -> u64 {
+        self.file.rsplit('.').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    }
+}
+
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.file, self.offset)

@@ -217,9 +217,13 @@ impl<S: Sink> Extractor<S> {
 
     /// Writes a position record now.
     pub fn write_position(&mut self, wall_us: u64) -> Result<(), ExtractError> {
-        let stamper = &self.resume.stamper;
+        let Resume { region, stamper, held, .. } = &self.resume;
+        let mut context = stamper.context.clone();
+        if let Some(own) = held.lacks(&context, stamper.last_sequence, &self.place) {
+            context.set(*region, own);
+        }
         let body = Body::Position(PositionBody {
-            context: stamper.context.clone(),
+            context,
             suspended: stamper.suspended.clone(),
             last_sequence: stamper.last_sequence,
             wall_us,
@@ -350,9 +354,21 @@ impl<S: Sink> Extractor<S> {
             return Ok(stamp.clone());
         }
         group.before = Some(self.resume.stamper.clone());
-        let stamp = self.resume.stamper.local(group.commit_us);
+        let stamp = self.local(group.commit_us);
         group.stamp = Some(stamp.clone());
         Ok(stamp)
+    }
+
+    /// The stamp of the next transaction of this origin. While the server lacks some of what the context claims, that says so by an entry for
+    /// the origin itself.
+    pub(crate) fn local(&mut self, commit_us: u64) -> Stamp {
+        let Resume { region, stamper, held, .. } = &mut self.resume;
+        let lacks = held.lacks(&stamper.context, stamper.last_sequence, &self.place);
+        let mut stamp = stamper.local(commit_us);
+        if let Some(own) = lacks {
+            stamp.context.set(*region, own);
+        }
+        stamp
     }
 
     fn feed(&mut self, group: &Group, stamp: &Stamp, last: bool) -> Result<(), ExtractError> {

@@ -2,6 +2,8 @@
 
 use transaction::{Context, Hlc, RegionName, Sequence, Suspended};
 
+use crate::error::Place;
+
 /// The state of the fold. Reading the same binlog from the same state gives the same stamps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stamper {
@@ -23,6 +25,8 @@ pub struct Held {
     pub context: Context,
     /// Of its own origin, while a tail is missing: up to where the server has it, and where it ends.
     pub tail: Option<(Sequence, Sequence)>,
+    /// Up to here in the binlog, number of the file and offset in it, the server may have held less than the rest says.
+    pub unsure_until: Option<(u64, u64)>,
 }
 
 impl Held {
@@ -32,6 +36,15 @@ impl Held {
             let applied = applied.max(sequence);
             (applied < end).then_some((applied, end))
         });
+    }
+
+    /// Of what a client committed at `place` after the own transaction `last`, claiming `claim`: the own transaction up to which the
+    /// server held all, if it did not hold all that is claimed.
+    pub fn lacks(&self, claim: &Context, last: Sequence, place: &Place) -> Option<Sequence> {
+        let unsure = self.unsure_until.is_some_and(|until| (place.number(), place.offset) <= until);
+        let applied = claim.iter().all(|(origin, sequence)| self.context.covers(origin, sequence));
+        let own = self.tail.map_or(last, |(applied, _)| applied);
+        (unsure || !applied || self.tail.is_some()).then_some(own)
     }
 
     /// What may be said of a region that claims `claim`, and of its own log everything up to `last`.

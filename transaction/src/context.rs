@@ -46,6 +46,11 @@ impl Context {
         }
     }
 
+    /// The same without an entry for `origin`.
+    pub fn without(&self, origin: RegionName) -> Self {
+        self.iter().filter(|(name, _)| *name != origin).collect()
+    }
+
     /// Whether transaction `sequence` of `origin` was here before.
     pub fn covers(&self, origin: RegionName, sequence: Sequence) -> bool {
         self.get(origin) >= sequence

@@ -293,6 +293,15 @@ impl<T: Target> Attempt<'_, T> {
         if !contest.present {
             return Ok(Here::Absent);
         }
+        if contest.unaware {
+            let Some(stand_in) = contest.stand_in() else { return Ok(Here::OneOf(Vec::new())) };
+            if self.is_fitted(&stand_in.table).await? {
+                return Ok(Here::OneOf(Vec::new()));
+            }
+            let bytes = self.target.row(&stand_in.table, &stand_in.bytes).await?;
+            return Ok(bytes
+                .map_or(Here::Absent, |bytes| Here::Known(Image { table: stand_in.table.clone(), bytes })));
+        }
         let known = match existing.filter(|_| conflict) {
             None => {
                 contest.writes.first().filter(|own| !own.is_decision()).and_then(|own| own.before.clone())

@@ -169,9 +169,13 @@ impl<'a, T: Target> Attempt<'a, T> {
         // Where nothing changes, nothing would be logged: whether it does shows under the lock.
         let decided = part.effects.iter().filter(|effect| effect.is_decision(part));
         let decided: HashSet<KeyHash> = decided.map(|effect| effect.key).collect();
+        let unaware = |effect: &Effect| {
+            part.transactions.get(effect.transaction).is_some_and(|source| source.unaware(self.origin))
+        };
         for effect in &part.effects {
             let known = foreseen.contains(&effect.key);
             if known
+                || unaware(effect)
                 || decided.contains(&effect.key)
                 || self.lessons.all
                 || self.lessons.contested.contains(&effect.key)

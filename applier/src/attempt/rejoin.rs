@@ -10,7 +10,7 @@ use transaction::{RegionName, RepairPlace};
 
 use super::Attempt;
 use super::decide::halted;
-use crate::contest::{Contest, Desired, Gathered, Here, OwnWrite, Verdict, same_row, verdict};
+use crate::contest::{Contest, Desired, Gathered, Here, OwnWrite, Verdict, same_layout, verdict};
 use crate::effect::SourceTransaction;
 use crate::found::Finding;
 use crate::journal::{Found, Winner};
@@ -102,10 +102,13 @@ impl<T: Target> Attempt<'_, T> {
         let Joined { row: wanted, winner, merged } = joined;
         let mut images = Gathered::of(&contest.writes);
         let incoming = Write { id: last.id, live: last.after.is_some(), repair: None };
-        // Layouts have an id of their server's in them.
-        let alike =
-            matches!((&wanted, &folded), (Some(one), Some(other)) if same_row(one, other) == Some(true));
-        let wanted = if alike { folded.clone() } else { wanted };
+        // Two images of one event have one layout, and an id of their server's is in it.
+        let wanted = match (wanted, &folded) {
+            (Some(one), Some(other)) if same_layout(&one, other) => {
+                Some(Image { table: other.table.clone(), ..one })
+            }
+            (wanted, _) => wanted,
+        };
         let known_incoming = self.known(&mut images, &incoming, contest.key, sources).await?;
         let known_existing = self.known(&mut Gathered::default(), &newest, contest.key, sources).await?;
         let finding = Finding {

@@ -118,7 +118,7 @@ impl<S: Sink> Extractor<S> {
 
     /// Allowed also where clients must not write: a repair is Concord's own work.
     fn commit_repairs(&mut self, group: &mut Group) -> Result<(), ExtractError> {
-        let stamp = self.resume.stamper.local(group.commit_us);
+        let stamp = self.local(group.commit_us);
         if self.is_logged(group, &stamp)? {
             return Ok(());
         }

@@ -44,7 +44,7 @@ impl Life {
             life.sequence = life.sequence.max(record.sequence);
             life.hlc = life.hlc.max(record.hlc);
             if let Some(context) = record.context() {
-                life.context = context.clone();
+                life.context = context.without(log.origin());
                 life.suspended = record.suspended().cloned().unwrap_or_default();
             }
             if let Some(transaction) = record.transaction() {

@@ -398,10 +398,15 @@ impl Region {
         markers: &[Applied],
         tail: Option<Tail>,
     ) -> Result<extractor::Resume, RegionError> {
+        let failed = RegionError::of("the binlog's end");
+        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(|e| failed(&e))?;
+        let tags = applier::tables::has_tags(&version.unwrap_or_default());
+        let end = applier::tables::binlog_end(conn, tags).await.map_err(|e| failed(&e))?;
         let others = || markers.iter().filter(|marker| marker.origin != self.config.region.name);
         let held = extractor::Held {
             context: others().map(|marker| (marker.origin, marker.sequence)).collect(),
             tail: tail.map(|tail| (tail.applied, tail.end)),
+            unsure_until: end.map(|end| (end.file, end.offset)),
         };
         let log = &self.board.logs.own().log;
         let own = self.config.own();

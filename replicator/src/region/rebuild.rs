@@ -50,6 +50,7 @@ pub(crate) async fn rebuild(
     let held = Held {
         context: applied.iter().filter(|(_, until)| *until != OWN).copied().collect(),
         tail: tail.map(|tail| (tail.applied, tail.end)),
+        unsure_until: None,
     };
     // First what every region is known to have: the rest of the work follows from what is not stable.
     for (origin, until) in applied {

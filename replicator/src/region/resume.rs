@@ -28,6 +28,8 @@ pub(crate) fn from_log(
         let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
         match (&record.body, &mut resume) {
             (Body::Position(position), None) => {
+                let mut held = held.clone();
+                held.unsure_until = held.unsure_until.filter(|_| position.context.entry(region).is_some());
                 let executed: GtidSet =
                     position.executed.parse().map_err(|e| format!("position record {number}: {e}"))?;
                 resume = Some(Resume {
@@ -35,12 +37,12 @@ pub(crate) fn from_log(
                     lineage: Lineage { incarnation: record.lineage.incarnation, epoch },
                     executed,
                     stamper: Stamper {
-                        context: position.context.clone(),
+                        context: position.context.without(region),
                         suspended: position.suspended.clone(),
                         last_hlc: record.hlc,
                         last_sequence: position.last_sequence,
                     },
-                    held: held.clone(),
+                    held,
                     logged: VecDeque::new(),
                     next_record: record.number.next(),
                     may_write,

@@ -128,7 +128,7 @@ fn past_life(region: &Region) -> Result<PastLife, RegionError> {
         life.hlc = life.hlc.max(record.hlc);
         life.incarnation = record.lineage.incarnation;
         if let Some(context) = record.context() {
-            life.context = context.clone();
+            life.context = context.without(log.origin());
         }
         if let Body::Position(position) = &record.body {
             life.sequence = life.sequence.max(position.last_sequence);

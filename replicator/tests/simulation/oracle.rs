@@ -138,7 +138,7 @@ impl Oracle {
                 write.after
             )
         };
-        writes.iter().rev().take(12).rev().map(line).collect()
+        writes.iter().rev().take(24).rev().map(line).collect()
     }
 }
 

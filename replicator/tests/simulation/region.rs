@@ -182,10 +182,12 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         Some(Mistake::LostCounts) => extractor::Held {
             context: mesh.names.iter().map(|name| (*name, Sequence(u64::MAX))).collect(),
             tail: None,
+            unsure_until: None,
         },
         _ => extractor::Held {
             context: held_elsewhere(&markers, region).collect(),
             tail: tail.map(|tail| (tail.applied, tail.end)),
+            unsure_until: Some(server.binlog(|binlog| (binlog.file, binlog.offset))),
         },
     };
     let from_log =

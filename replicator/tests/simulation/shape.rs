@@ -95,7 +95,7 @@ impl Shape {
     /// tables that were suspended or resumed meanwhile are refused.
     pub(crate) fn perhaps_fails_over(&mut self, seed: u64) {
         self.failovers =
-            self.fault_ms > 0 && !self.suspends && Dice::new(seed.wrapping_add(3 << 62)).percent(100);
+            self.fault_ms > 0 && !self.suspends && Dice::new(seed.wrapping_add(3 << 62)).percent(60);
     }
 
     /// Makes a mistake more likely to matter.
