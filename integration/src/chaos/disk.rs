@@ -79,10 +79,11 @@ impl Disk {
         Ok(())
     }
 
-    /// Takes away what [`Disk::fill`] put there.
+    /// Takes away what [`Disk::fill`] put there, for good: a power loss is not to bring it back.
     pub fn make_room(&self) -> Result<()> {
         let path = self.ballast();
-        std::fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))
+        std::fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
+        command("sync", &["--file-system", &text(&self.at)])
     }
 
     /// Makes it read-only from one moment to the next, as ext4 does at an error of the disk.

@@ -28,33 +28,37 @@ pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
         )));
     }
     let mut region = Region::open(config.clone(), shutdown).await.map_err(|e| refused(&e))?;
+    let server = region.server();
     let running = async {
         preflight(args.untested_server, &config, check::Purpose::Run).await?;
         region.start(&until).await.map_err(|e| refused(&e))
     };
-    let mut replaced = false;
+    // Whether another server has taken the place of the one that the region works on.
     let ended = tokio::select! {
         started = running => match started {
             Ok(()) => {
                 tracing::info!("region {name} runs");
                 tokio::select! {
-                    () = signals.next() => {}
-                    () = region.replaced() => replaced = true,
-                    () = region.reached(&until) => tracing::info!("region {name} has applied all that --until names"),
+                    () = signals.next() => Ok(false),
+                    () = server.replaced() => Ok(true),
+                    () = region.reached(&until) => {
+                        tracing::info!("region {name} has applied all that --until names");
+                        Ok(false)
+                    }
                 }
-                Ok(())
             }
             Err(error) => Err(error),
         },
-        () = signals.next() => Ok(()),
+        () = signals.next() => Ok(false),
+        () = server.replaced() => Ok(true),
     };
     tracing::info!("region {name} stops");
     stop.send_replace(true);
     region.stop().await;
-    if replaced && ended.is_ok() {
-        return Err(begin_anew());
+    match ended? {
+        true => Err(begin_anew()),
+        false => Ok(ExitCode::SUCCESS),
     }
-    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// The same program with the same arguments, in this process: everything that it knew is of another server. Returns only if that

@@ -231,31 +231,32 @@ impl Region {
 
     /// Waits for the server, learns how it weighs text, and makes sure that it belongs to this region. Returns its markers as well.
     pub(crate) async fn claim_server(&mut self) -> Result<(Conn, Vec<Applied>), RegionError> {
-        let Some(mut conn) = self.wait_for_server().await else { return Err(RegionError("stopped".into())) };
         let failed = RegionError::of("MySQL of this region");
         let name = self.config.region.name;
-        let weights = applier::definitions::read_weights(&mut conn).await.map_err(|e| failed(&e))?;
-        *self.board.shared.weights.write() = weights;
-        let (belongs, markers) = loop {
+        let (conn, belongs, markers) = loop {
+            let Some(mut conn) = self.wait_for_server().await else {
+                return Err(RegionError("stopped".into()));
+            };
             // Once the tables are there, nothing is written before the markers are read, which locks.
             let claimed = async {
+                let weights = applier::definitions::read_weights(&mut conn).await?;
+                *self.board.shared.weights.write() = weights;
                 let belongs = applier::tables::create(&mut conn, name, &self.config.mesh.name).await?;
                 Ok((belongs, applier::tables::applied(&mut conn).await?))
             };
             match claimed.await {
-                Ok(claimed) => break claimed,
+                Ok((belongs, markers)) => break (conn, belongs, markers),
                 // A standby, or a primary that is being handed over.
                 Err(mysql_async::Error::Server(error)) if READ_ONLY.contains(&error.code) => {
                     self.report_waiting(format!("MySQL of this region takes no writes: {}", error.message));
-                    drop(conn);
-                    self.pause().await;
-                    let Some(again) = self.wait_for_server().await else {
-                        return Err(RegionError("stopped".into()));
-                    };
-                    conn = again;
+                }
+                Err(error) if conn.ping().await.is_err() => {
+                    self.report_waiting(format!("MySQL of this region: {error}"));
                 }
                 Err(error) => return Err(failed(&error)),
             }
+            drop(conn);
+            self.pause().await;
         };
         if belongs.region != name.as_str() || belongs.mesh != self.config.mesh.name {
             return Err(RegionError(format!(
@@ -270,14 +271,7 @@ impl Region {
     /// Waits for the server and brings every part up. Returns early, without an error, if the shutdown comes first.
     pub(crate) async fn start(&mut self, until: &Until) -> Result<(), RegionError> {
         self.start_pulls();
-        let (mut conn, mut markers) = self.claim_server().await?;
-        self.ready.store(true, std::sync::atomic::Ordering::Release);
-        if !recovery::recover_own_log(self, !markers.is_empty()).await? {
-            return Ok(());
-        }
-        let Ok(tail) = self.meet_server(&mut conn, &mut markers).await? else { return Ok(()) };
-        let resume = self.resume(&mut conn, &markers, tail).await?;
-        self.rebuild(&mut conn, &markers, tail).await?;
+        let Some((markers, resume)) = self.join_server().await? else { return Ok(()) };
         let applied: Vec<_> = markers.iter().map(|marker| (marker.origin, marker.sequence)).collect();
         self.board.conflicts.settle(&applied)?;
         self.start_extraction(resume)?;
@@ -308,6 +302,30 @@ impl Region {
         };
         self.tasks.spawn(retention::retain(self.board.clone(), keep, journal, self.shutdown.clone()));
         Ok(())
+    }
+
+    /// Learns from server and logs where to go on. All of it comes again if the connection is lost meanwhile. `None`: the shutdown came first.
+    async fn join_server(&mut self) -> Result<Option<(Vec<Applied>, extractor::Resume)>, RegionError> {
+        while !*self.shutdown.borrow() {
+            let (mut conn, mut markers) = self.claim_server().await?;
+            self.ready.store(true, std::sync::atomic::Ordering::Release);
+            if !recovery::recover_own_log(self, !markers.is_empty()).await? {
+                return Ok(None);
+            }
+            let joined = async {
+                let Ok(tail) = self.meet_server(&mut conn, &mut markers).await? else { return Ok(None) };
+                let resume = self.resume(&mut conn, &markers, tail).await?;
+                self.rebuild(&mut conn, &markers, tail).await?;
+                Ok(Some(resume))
+            };
+            match joined.await {
+                Ok(resume) => return Ok(resume.map(|resume| (markers, resume))),
+                Err(RegionError(reason)) if conn.ping().await.is_err() => self.report_waiting(reason),
+                Err(error) => return Err(error),
+            }
+            self.pause().await;
+        }
+        Ok(None)
     }
 
     /// Stops every part; the shutdown signal must have been given.
@@ -354,9 +372,9 @@ impl Region {
         Ok(Ok(tail))
     }
 
-    /// Waits until another server answers in place of the one that the region works on.
-    pub(crate) async fn replaced(&self) {
-        self.board.server.replaced().await;
+    /// Which server the region works on.
+    pub(crate) fn server(&self) -> Arc<server::Claimed> {
+        self.board.server.clone()
     }
 
     async fn wait_for_server(&mut self) -> Option<Conn> {
