@@ -47,10 +47,10 @@ impl Held {
         (unsure || !applied || self.tail.is_some()).then_some(own)
     }
 
-    /// What may be said of a region that claims `claim`, and of its own log everything up to `last`.
-    pub fn of(&self, claim: &Context, last: Sequence) -> (Context, Sequence) {
+    /// What holds of a claim.
+    pub fn of(&self, claim: &Context) -> Context {
         let held = claim.iter().map(|(origin, sequence)| (origin, sequence.min(self.context.get(origin))));
-        (held.collect(), self.tail.map_or(last, |(applied, _)| applied))
+        held.collect()
     }
 }
 

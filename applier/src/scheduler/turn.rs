@@ -1,5 +1,6 @@
 //! An origin's turn: what it offers next, and how far that gets it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -223,6 +224,14 @@ impl<C: Connector> Scheduler<C> {
         self.done(origin, &large.reach, 1, tally, Some(large.reach.commit_us))
     }
 
+    /// What holds of an origin's claim. Of its own, from before a failover, a region holds no more than it has applied since then.
+    fn claim_here<'c>(&self, origin: RegionName, claim: &'c Context) -> Cow<'c, Context> {
+        if origin != self.setup.region {
+            return Cow::Borrowed(claim);
+        }
+        Cow::Owned(claim.iter().map(|(of, sequence)| (of, sequence.min(self.applied.get(of)))).collect())
+    }
+
     /// The origin is applied up to `reach`: what it claims holds now.
     pub(crate) fn done(
         &mut self,
@@ -233,10 +242,11 @@ impl<C: Connector> Scheduler<C> {
         commit_us: Option<u64>,
     ) -> Result<(), Stop> {
         self.applied.raise(origin, reach.sequence);
-        // What is held back here may yet meet what others have seen. Of the own origin, the extractor tells what holds.
-        if self.suspended.is_empty() && origin != self.setup.region {
+        // What is held back here may yet meet what others have seen.
+        if self.suspended.is_empty() {
             let mut index = self.setup.shared.index.lock();
-            index.observe(origin, &reach.claim, reach.sequence).map_err(|e| Stop::Halt(e.to_string()))?;
+            let claim = self.claim_here(origin, &reach.claim);
+            index.observe(origin, &claim, reach.sequence).map_err(|e| Stop::Halt(e.to_string()))?;
         }
         let now_us = (self.setup.now_us)();
         if let Some(met) = self.skew_accepted.get_mut(&origin) {

@@ -58,6 +58,8 @@ pub(crate) async fn rebuild(
         let own = *until == OWN;
         let least = suspended.iter().map(|table| table.applied.get(*origin)).min().filter(|_| !own);
         let until = least.map_or(*until, |least| least.min(*until));
+        // The own log counts to its end, or to where the server has it.
+        let until = tail.filter(|_| own).map_or(until, |tail| tail.applied);
         survey(logs, *origin, until, own.then_some(&held), &mut shared.index.lock())?;
     }
     let mut done = Rebuilt::default();
@@ -286,10 +288,7 @@ fn survey(
         claim = record.claim().or(claim);
     }
     let Some(claim) = claim else { return Ok(()) };
-    let (claim, sequence) = match held {
-        Some(held) => held.of(&claim, sequence),
-        None => (claim, sequence),
-    };
+    let claim = held.map_or(claim.clone(), |held| held.of(&claim));
     index.observe(origin, &claim, sequence).map_err(|e| e.to_string())
 }
 

@@ -45,8 +45,16 @@ use mistake::Mistake;
 const SEEDS: u64 = 40;
 
 /// Seeds that have found a fault which the first ones had not.
-const TELLING: [u64; 5] =
-    [1_795_468_871_739, 1_795_468_872_031, 1_795_469_667_487, 1_795_469_667_964, 1_795_471_901_699];
+const TELLING: [u64; 8] = [
+    1_795_468_871_739,
+    1_795_468_872_031,
+    1_795_469_667_487,
+    1_795_469_667_964,
+    1_795_471_901_699,
+    1_795_538_784_568,
+    1_795_538_444_878,
+    1_795_539_398_019,
+];
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
