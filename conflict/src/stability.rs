@@ -6,8 +6,8 @@ use crate::regions::{OWN_ORDER, Origin};
 
 /// For each region, the highest sequence number of each origin that it is known to have committed.
 ///
-/// Claims only rise. A primary that fails over to a standby with less may fall behind its own claim; what was pruned by then is
-/// settled by the repairs that such a failover writes, not by taking the claim back.
+/// Claims only rise, also where a primary failed over to one that holds less: what its region has claimed to peers it never writes without
+/// again. See SEMANTICS.md, "Failover".
 #[derive(Debug)]
 pub(crate) struct Stability {
     regions: usize,
@@ -24,7 +24,6 @@ impl Stability {
     pub(crate) fn observe(&mut self, region: Origin, seen: &[u64], own_last: u64) {
         let row = usize::from(region) * self.regions;
         for (origin, sequence) in seen.iter().enumerate() {
-            // Without an own entry a region holds all of its own log; with one, a lost tail is still away from its primary.
             let held = if *sequence == OWN_ORDER { own_last } else { *sequence };
             let known = &mut self.known[row + origin];
             *known = held.max(*known);

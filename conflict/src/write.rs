@@ -3,7 +3,7 @@
 use transaction::{RegionName, RepairPlace, Sequence, WriteId};
 
 use crate::Error;
-use crate::regions::{OWN_ORDER, Origin, Regions};
+use crate::regions::{Origin, Regions};
 
 /// One row change in a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,15 +79,10 @@ impl Standing {
 
     /// Whether a writer that stands here, and had seen `seen`, had seen the write at `other`.
     pub(crate) fn covers(&self, seen: &[u64], other: &Standing) -> bool {
-        let covered = seen[usize::from(other.origin)];
         if other.origin != self.origin {
-            other.sequence <= covered
-        } else if other.sequence == self.sequence {
-            other.index < self.index
-        } else if covered == OWN_ORDER {
-            other.sequence < self.sequence
+            other.sequence <= seen[usize::from(other.origin)]
         } else {
-            other.sequence <= covered
+            (other.sequence, other.index) < (self.sequence, self.index)
         }
     }
 }

@@ -11,7 +11,7 @@ use support::{begin, extract, feed, fresh, gtid_of, halt, name, resume_from, tra
 use synthetic::{gtid, insert, query, tagged_gtid, xid};
 use transaction::binlog::{EventError, Item, RowsKind, Tables, for_each_item, row_values};
 use transaction::record::{Body, Record};
-use transaction::{Hlc, RepairPlace, Sequence};
+use transaction::{Hlc, RepairPlace, Sequence, WriteId};
 
 fn group(number: u64, commit_us: u64, rows: &[Vec<u8>]) -> Vec<u8> {
     [gtid(1, number, commit_us), query("", "BEGIN"), rows.concat(), xid()].concat()
@@ -55,6 +55,18 @@ fn repairs_of_an_applied_transaction_are_one_record_stamped_after_what_it_applie
     // The index is told before the place beyond.
     assert_eq!(given.repairs, [(2, places.clone(), events)]);
     assert_eq!(given.passed.iter().map(|(_, sequence, _)| *sequence).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn a_merge_stands_for_itself() {
+    let list = [(place("us", 6, 1), deletion(1)), (place("us", 6, 0), deletion(2))];
+    let rows = [marker("us", 7, 5_000, 9), repairs(&list), marker("us", 7, 5_000, 0)];
+    let (result, given) = extract(fresh(), &group(1, 200, &rows));
+    result.unwrap();
+    let record = Record::decode(&given.records[0]).unwrap();
+    let Body::Repair { places, .. } = &record.body else { panic!("{:?}", record.kind()) };
+    let own = WriteId { hlc: record.hlc, origin: name("eu"), sequence: record.sequence, index: 1 };
+    assert_eq!(places, &[place("us", 6, 1), RepairPlace { root: own, level: 0 }]);
 }
 
 #[test]
@@ -164,7 +176,6 @@ fn repairs_that_no_lane_writes_halt() {
     let update = repair_rows(RowsKind::Update, &[row.clone(), row]);
     assert_eq!(refused(update), "it was changed in place");
     assert!(refused(write(1, good, &deletion(1))).contains("id"));
-    assert!(refused(write(0, place("us", 6, 0), &deletion(1))).contains("level"));
     let two = [deletion(1), deletion(2)].concat();
     let own_table = support::own::unchecked(&marker("us", 1, 1, 0));
     let map = support::own::unchecked(&synthetic::plain_map());

@@ -207,7 +207,7 @@ fn read(
     Ok(())
 }
 
-/// Refuses a server that lacks transactions which the log has: its primary was replaced by one that was behind.
+/// Refuses a server that lacks transactions which the log has. One that took another's place was met at the start; this one lost them since.
 fn holds_what_the_log_holds(
     connection: &mut ReplicaConnection,
     extractor: &Extractor<RegionSink>,
