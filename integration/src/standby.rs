@@ -57,6 +57,17 @@ impl Standby {
         // Nobody is to replicate from the address that is its own now.
         self.server.set_options(&["--skip-replica-start"]);
         self.server.start().await?;
+        self.promote(region).await
+    }
+
+    /// The primary dies, and this one takes its place at an address of its own, and takes writes.
+    pub async fn take_over_elsewhere(self, region: &mut Region) -> Result<()> {
+        region.server.kill();
+        self.server.root().await?.run("STOP REPLICA").await?;
+        self.promote(region).await
+    }
+
+    async fn promote(self, region: &mut Region) -> Result<()> {
         let mut sql = self.server.root().await?;
         sql.run("RESET REPLICA ALL").await?;
         sql.run("SET GLOBAL super_read_only = 0").await?;

@@ -190,3 +190,20 @@ async fn a_standby_that_has_everything_takes_over_without_a_new_incarnation() {
     assert_eq!(values(&mut mesh, "SELECT n FROM s.stock ORDER BY id").await, ["5", "70", "8"]);
     expect_incarnation(&mut mesh, 1).await;
 }
+
+#[tokio::test]
+async fn of_several_servers_the_one_that_takes_writes_is_the_regions() {
+    let (mut mesh, standby) = mesh().await;
+    let listed = format!("127.0.0.1:{}", standby.server().port());
+    let eu = mesh.region("eu").unwrap();
+    eu.concord.stop().await.unwrap();
+    eu.concord.configure("region.mysql.standbys", vec![toml::Value::from(listed)]).unwrap();
+    eu.concord.start().await.unwrap();
+    lose(&mut mesh, &standby).await;
+    standby.take_over_elsewhere(mesh.region("eu").unwrap()).await.unwrap();
+    mesh.expect_equal(&TABLES, BOUND).await.unwrap();
+    run(&mut mesh, "eu", &["UPDATE s.stock SET n = n + 100 WHERE id = 1"]).await;
+    mesh.expect_equal(&TABLES, BOUND).await.unwrap();
+    assert_eq!(values(&mut mesh, "SELECT n FROM s.stock WHERE id = 1").await, ["176"]);
+    expect_incarnation(&mut mesh, 2).await;
+}

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
 use serde::Deserialize;
+use tokio::task::JoinSet;
 
 use super::error::Flaw;
-use super::{ConfigError, Secret};
+use super::{Address, ConfigError, Secret};
 
 /// The variable that may hold the password.
 const PASSWORD_VARIABLE: &str = "CONCORD_MYSQL_PASSWORD";
@@ -20,6 +22,9 @@ pub(crate) struct Mysql {
     pub(crate) host: String,
     /// Port. Default 3306.
     pub(crate) port: u16,
+    /// Addresses (`host:port`) of the servers that may take its place. Default none: then whatever answers at `host` is the region's. With some,
+    /// the one among all of them that takes writes (`read_only = OFF`) is; none or two of them are waited with.
+    pub(crate) standbys: Vec<Address>,
     /// Account; `concord grants` prints what it needs. Default `concord`.
     pub(crate) user: String,
     /// File with the password, one line. Without it the environment's CONCORD_MYSQL_PASSWORD counts, else the password
@@ -64,6 +69,7 @@ impl Default for Mysql {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 3306,
+            standbys: Vec::new(),
             user: "concord".to_owned(),
             password_file: None,
             tls: TlsMode::default(),
@@ -81,6 +87,18 @@ impl Mysql {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    /// The region's server as each of its addresses has it.
+    fn servers(&self) -> Vec<Mysql> {
+        let at = |address: &Address| Mysql {
+            host: address.host().to_owned(),
+            port: address.port(),
+            standbys: Vec::new(),
+            ..self.clone()
+        };
+        let own = Mysql { standbys: Vec::new(), ..self.clone() };
+        std::iter::once(own).chain(self.standbys.iter().map(at)).collect()
     }
 
     /// The password: from the file if one is named, else from the environment, else empty. One newline at the end of
@@ -167,8 +185,52 @@ pub(crate) enum ConnectError {
     Mysql(#[from] mysql_async::Error),
 }
 
-/// Connects as `tls` asks: encrypted, plain, or encrypted if the server can. Waits as long as the system does.
+/// How long one of several servers may take to answer.
+const ANSWER_BOUND: Duration = Duration::from_secs(3);
+
+/// Connects to the region's server; of several, to the one that takes writes.
 pub(crate) async fn connect(mysql: &Mysql) -> Result<(Conn, Transport), ConnectError> {
+    if mysql.standbys.is_empty() {
+        return connect_to(mysql).await;
+    }
+    let mut all = JoinSet::new();
+    for server in mysql.servers() {
+        all.spawn(async move {
+            let address = server.address();
+            let answer = tokio::time::timeout(ANSWER_BOUND, async {
+                let (mut conn, transport) = connect_to(&server).await?;
+                let read_only: Option<bool> = conn.query_first("SELECT @@GLOBAL.read_only").await?;
+                Ok::<_, ConnectError>((conn, transport, read_only.unwrap_or(true)))
+            });
+            (address, answer.await)
+        });
+    }
+    let (mut primaries, mut others) = (Vec::new(), Vec::new());
+    while let Some(ended) = all.join_next().await {
+        match ended {
+            Ok((address, Ok(Ok((conn, transport, false))))) => primaries.push((address, conn, transport)),
+            Ok((address, Ok(Ok((.., true))))) => others.push(format!("{address} takes no writes")),
+            // A file that cannot be read is the same for all.
+            Ok((_, Ok(Err(error @ ConnectError::Config(_))))) => return Err(error),
+            Ok((address, Ok(Err(error)))) => others.push(format!("{address}: {error}")),
+            Ok((address, Err(_))) => others.push(format!("{address} does not answer")),
+            Err(error) => others.push(error.to_string()),
+        }
+    }
+    others.sort();
+    let reason = match (primaries.pop(), primaries.as_slice()) {
+        (Some((_, conn, transport)), []) => return Ok((conn, transport)),
+        (None, _) => format!("none of its servers takes writes: {}", others.join("; ")),
+        (Some((one, ..)), [(other, ..), ..]) => format!(
+            "{one} and {other} both take writes: fence the old primary (SET GLOBAL super_read_only = ON, or stop it)"
+        ),
+    };
+    // Of the kind that is tried again.
+    Err(mysql_async::Error::from(std::io::Error::other(reason)).into())
+}
+
+/// Connects as `tls` asks: encrypted, plain, or encrypted if the server can. Waits as long as the system does.
+async fn connect_to(mysql: &Mysql) -> Result<(Conn, Transport), ConnectError> {
     let first = if mysql.tls == TlsMode::Disabled { Transport::Plain } else { Transport::Tls };
     match Conn::new(mysql_options(mysql, first)?).await {
         Ok(conn) => Ok((conn, first)),

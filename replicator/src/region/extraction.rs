@@ -27,6 +27,8 @@ pub(crate) struct Extraction {
     pub(crate) options: Box<dyn Fn() -> Result<ReplicaOptions, String> + Send>,
     /// For questions about text weights.
     pub(crate) connect: Connect,
+    /// Whether another server may have taken the place of the one that was claimed, elsewhere.
+    pub(crate) has_standbys: bool,
     /// Where to go on.
     pub(crate) resume: Resume,
     /// The region's own log.
@@ -77,7 +79,8 @@ impl Extraction {
 
     fn run(self, interrupt: &Mutex<Option<Interrupt>>) {
         let _report = PanicReport(self.board.clone());
-        let Self { options, connect, resume, log, dir, scope, board, mut shutdown, runtime } = self;
+        let Self { options, connect, has_standbys, resume, log, dir, scope, board, mut shutdown, runtime } =
+            self;
         let region = resume.region;
         board.extractor.send_modify(|shown| shown.incarnation = resume.lineage.incarnation.0);
         let syncer = match Syncer::start(log.clone()) {
@@ -90,7 +93,7 @@ impl Extraction {
             dir,
             dirty: syncer.sender.clone(),
             shared: board.shared.clone(),
-            connect,
+            connect: connect.clone(),
             runtime: runtime.clone(),
             conn: None,
             scope,
@@ -121,6 +124,15 @@ impl Extraction {
                 Err(Outcome::Retry(reason)) => {
                     tracing::warn!("extractor: {reason}");
                     report(&board, ExtractorState::Waiting { reason });
+                    if has_standbys {
+                        // Finds out whether the region's server is another one by now; what comes of it, `Claimed` tells.
+                        let _ = runtime.block_on(async {
+                            tokio::select! {
+                                conn = connect() => conn.is_ok(),
+                                _ = shutdown.changed() => false,
+                            }
+                        });
+                    }
                 }
             }
             extractor.reconnect();

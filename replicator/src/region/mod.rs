@@ -361,7 +361,7 @@ impl Region {
         let failed = RegionError::of("MySQL of this region");
         let uuid: Option<String> =
             conn.query_first("SELECT @@GLOBAL.server_uuid").await.map_err(|e| failed(&e))?;
-        self.board.server.claim(uuid.unwrap_or_default());
+        self.board.server.claim(conn, uuid.unwrap_or_default());
         let tail = failover::meet_server(self, conn, markers).await?;
         if *self.shutdown.borrow() {
             return Ok(Err(()));
@@ -505,8 +505,12 @@ impl Region {
     fn start_extraction(&mut self, resume: extractor::Resume) -> Result<(), RegionError> {
         let config = self.config.clone();
         let running = extraction::Extraction {
-            options: Box::new(move || replica_options(&config)),
+            options: {
+                let server = self.board.server.clone();
+                Box::new(move || replica_options(&config, &server))
+            },
             connect: self.connect.clone(),
+            has_standbys: !self.config.region.mysql.standbys.is_empty(),
             resume,
             log: self.board.logs.own().log.clone(),
             dir: self.config.region.data_dir.clone(),
@@ -609,7 +613,7 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> Result<TcpListener, R
 }
 
 /// How the extractor reaches the server.
-fn replica_options(config: &Config) -> Result<ReplicaOptions, String> {
+fn replica_options(config: &Config, server: &server::Claimed) -> Result<ReplicaOptions, String> {
     use sha2::Digest;
     let mysql = &config.region.mysql;
     let tls = match mysql.tls {
@@ -628,9 +632,11 @@ fn replica_options(config: &Config) -> Result<ReplicaOptions, String> {
         sha2::Sha256::digest(format!("replica uuid\n{}\n{}\n", config.mesh.name, config.region.name));
     let mut uuid = [0; 16];
     uuid.copy_from_slice(&digest[..16]);
+    let named = || (mysql.host.clone(), mysql.port);
+    let (host, port) = server.address().cloned().unwrap_or_else(named);
     Ok(ReplicaOptions {
-        host: mysql.host.clone(),
-        port: mysql.port,
+        host,
+        port,
         user: mysql.user.clone(),
         password: mysql.password().map_err(|e| e.to_string())?.reveal().to_owned(),
         server_id: config.server_id(),

@@ -13,13 +13,21 @@ use tokio::sync::watch;
 #[derive(Debug, Default)]
 pub(crate) struct Claimed {
     uuid: OnceLock<String>,
+    /// Host and port.
+    address: OnceLock<(String, u16)>,
     replaced: watch::Sender<bool>,
 }
 
 impl Claimed {
-    /// From now on it is this server.
-    pub(crate) fn claim(&self, uuid: String) {
+    /// From now on it is the server that `conn` is connected to, and has this UUID.
+    pub(crate) fn claim(&self, conn: &Conn, uuid: String) {
+        let _ = self.address.set((conn.opts().ip_or_hostname().to_owned(), conn.opts().tcp_port()));
         let _ = self.uuid.set(uuid);
+    }
+
+    /// Where it is, host and port, once it is claimed.
+    pub(crate) fn address(&self) -> Option<&(String, u16)> {
+        self.address.get()
     }
 
     /// Whether a server with this UUID is the claimed one, or none is claimed yet; the error says that it was replaced.
