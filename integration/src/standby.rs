@@ -7,6 +7,10 @@ use crate::wait::{Look, wait_for};
 use std::path::Path;
 use std::time::Duration;
 
+/// An account that may do everything, and its password.
+const ADMIN: &str = "admin";
+const ADMIN_PASSWORD: &str = "only for tests";
+
 /// How long a replica may take to connect, or to catch up.
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -19,6 +23,10 @@ pub struct Standby {
 impl Standby {
     /// A new standby of a region's primary, in folder `dir`, that has all the primary has.
     pub async fn of(region: &Region, plan: ServerPlan, dir: &Path) -> Result<Self> {
+        let create = format!("CREATE USER IF NOT EXISTS {ADMIN} IDENTIFIED BY '{ADMIN_PASSWORD}'");
+        let mut sql = region.server.root().await?;
+        sql.run(create).await?;
+        sql.run(format!("GRANT ALL ON *.* TO {ADMIN} WITH GRANT OPTION")).await?;
         let standby = Self { server: plan.start(dir).await? };
         follow(&standby.server, region.server.port()).await?;
         connect(&standby.server).await?;
@@ -65,6 +73,17 @@ impl Standby {
         region.server.kill();
         self.server.root().await?.run("STOP REPLICA").await?;
         self.promote(region).await
+    }
+
+    /// The primary dies, and `concord promote` makes this one the primary at an address of its own; what the command printed.
+    pub async fn take_over_by_command(self, region: &mut Region) -> Result<String> {
+        region.server.kill();
+        let password = region.concord.config().with_file_name("admin-password");
+        crate::config::write_secret(&password, ADMIN_PASSWORD)?;
+        let (to, password) = (format!("127.0.0.1:{}", self.server.port()), password.display().to_string());
+        let said = region.concord.say(&["promote", &to, "--user", ADMIN, "--password-file", &password])?;
+        region.server = self.server;
+        Ok(said)
     }
 
     async fn promote(self, region: &mut Region) -> Result<()> {

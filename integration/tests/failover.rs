@@ -5,7 +5,7 @@
 use integration::mesh::set;
 use integration::standby::Standby;
 use integration::wait::{Look, wait_for};
-use integration::{Mesh, MeshPlan, ServerPlan, Status};
+use integration::{Mesh, MeshPlan, ServerPlan, Sql, Status};
 use std::time::Duration;
 
 const BOUND: Duration = Duration::from_secs(90);
@@ -191,14 +191,43 @@ async fn a_standby_that_has_everything_takes_over_without_a_new_incarnation() {
     expect_incarnation(&mut mesh, 1).await;
 }
 
-#[tokio::test]
-async fn of_several_servers_the_one_that_takes_writes_is_the_regions() {
-    let (mut mesh, standby) = mesh().await;
+/// Region eu knows of its standby beforehand.
+async fn list_standby(mesh: &mut Mesh, standby: &Standby) {
     let listed = format!("127.0.0.1:{}", standby.server().port());
     let eu = mesh.region("eu").unwrap();
     eu.concord.stop().await.unwrap();
     eu.concord.configure("region.mysql.standbys", vec![toml::Value::from(listed)]).unwrap();
     eu.concord.start().await.unwrap();
+}
+
+#[tokio::test]
+async fn promote_lets_clients_in_once_the_tail_is_back() {
+    let (mut mesh, standby) = mesh().await;
+    list_standby(&mut mesh, &standby).await;
+    run(&mut mesh, "eu", &["CREATE USER client", "GRANT ALL ON s.* TO client"]).await;
+    standby.catch_up(mesh.region("eu").unwrap()).await.unwrap();
+    lose(&mut mesh, &standby).await;
+    let said = standby.take_over_by_command(mesh.region("eu").unwrap()).await.unwrap();
+    assert!(said.contains("clients are let in"), "{said}");
+    // All of the tail is there with the first client, and none of its writes met it.
+    let port = mesh.region("eu").unwrap().server.port();
+    let mut client = Sql::connect(port, "client", None).await.unwrap();
+    assert_eq!(client.value("SELECT n FROM s.stock WHERE id = 1").await.unwrap(), "76");
+    client.run("UPDATE s.stock SET n = n + 100 WHERE id = 1").await.unwrap();
+    mesh.expect_equal(&TABLES, BOUND).await.unwrap();
+    assert_eq!(values(&mut mesh, "SELECT n FROM s.stock WHERE id = 1").await, ["176"]);
+    expect_incarnation(&mut mesh, 2).await;
+    let listed = mesh.region("eu").unwrap().concord.say(&["conflicts", "list", "--json"]).unwrap();
+    assert_eq!(listed.trim(), "", "the tail met something");
+    let mut eu = mesh.root("eu").await.unwrap();
+    let rights = "SELECT COUNT(*) FROM information_schema.user_privileges WHERE grantee LIKE \"'concord'%\" AND privilege_type = 'CONNECTION_ADMIN'";
+    assert_eq!(eu.value(rights).await.unwrap(), "0");
+}
+
+#[tokio::test]
+async fn of_several_servers_the_one_that_takes_writes_is_the_regions() {
+    let (mut mesh, standby) = mesh().await;
+    list_standby(&mut mesh, &standby).await;
     lose(&mut mesh, &standby).await;
     standby.take_over_elsewhere(mesh.region("eu").unwrap()).await.unwrap();
     mesh.expect_equal(&TABLES, BOUND).await.unwrap();

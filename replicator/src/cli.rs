@@ -74,6 +74,11 @@ pub(crate) enum Command {
     /// Wait until every write is known everywhere and no conflict can come any more; needed before the mesh section may change
     #[command(after_help = "Example:\n  concord drain --timeout 5m")]
     Drain(DrainArgs),
+    /// Make a standby this region's primary, and let clients in once it holds all that the region's log holds
+    #[command(
+        after_help = "Example:\n  concord promote db2.example:3306 --user admin --password-file admin.password"
+    )]
+    Promote(PromoteArgs),
     /// Copy the mesh's tables from another region into this one, so that it joins or rejoins
     #[command(after_help = "Example:\n  concord seed --from eu --yes")]
     Seed(SeedArgs),
@@ -218,6 +223,23 @@ pub(crate) struct AcceptSkewArgs {
 pub(crate) struct DrainArgs {
     /// Give up after this long
     #[arg(long, default_value = "60s")]
+    pub(crate) timeout: crate::config::HumanDuration,
+}
+
+/// `concord promote`.
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArgs {
+    /// The standby, as host:port; the old primary must be fenced already
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) to: Address,
+    /// Account there that may do all of this: CONNECTION_ADMIN, SYSTEM_VARIABLES_ADMIN, REPLICATION_SLAVE_ADMIN, and to grant
+    #[arg(long)]
+    pub(crate) user: String,
+    /// File with its password [default: the environment's CONCORD_MYSQL_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Give up after this long; clients stay out
+    #[arg(long, default_value = "5m")]
     pub(crate) timeout: crate::config::HumanDuration,
 }
 
@@ -466,6 +488,7 @@ mod tests {
             "skip --origin us --sequence 7",
             "skip --origin us --gtid 21eca99d-e6d3-11f1-93a5-02fc00000001:8 --suspend",
             "drain --timeout 60s",
+            "promote db2.example:3306 --user admin --timeout 1m",
             "seed --from us --yes",
             "log list --origin us --from-sequence 3 --limit 5 --table s.t --since 15m --json",
             "log show 5 --sql",

@@ -9,6 +9,7 @@ pub(crate) mod grants;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod pause;
+pub(crate) mod promote;
 pub(crate) mod run;
 pub(crate) mod running;
 pub(crate) mod seed;
@@ -55,6 +56,7 @@ pub(crate) fn execute(cli: &Cli) -> Outcome {
         Command::Skip(args) => skip::skip(args, &config()?),
         Command::AcceptSkew(args) => accept_skew::execute(args, &config()?),
         Command::Drain(args) => drain::execute(args, &config()?),
+        Command::Promote(args) => block_on(promote::execute(args, &config()?)),
         Command::Seed(args) => block_on(seed::execute(args, config()?)),
     }
 }
