@@ -182,7 +182,7 @@ pub fn transaction(record: &[u8]) -> (Record<'_>, TransactionBody<'_>) {
     (record, body)
 }
 
-/// Where a restart goes on, from the log's records: as the replicator reads it.
+/// Where a restart goes on, from the log's records: as the replicator reads it, beside a server that holds all that they say.
 pub fn resume_from(records: &[Vec<u8>]) -> Resume {
     let mut resume = fresh();
     for raw in records {
@@ -196,6 +196,7 @@ pub fn resume_from(records: &[Vec<u8>]) -> Resume {
                     last_hlc: record.hlc,
                     last_sequence: position.last_sequence,
                 };
+                resume.held.context = position.context.clone();
                 resume.logged.clear();
             }
             Body::Transaction(body) | Body::Repair { transaction: body, .. } => {
