@@ -147,6 +147,11 @@ impl<S: Sink> Extractor<S> {
         &self.resume.executed
     }
 
+    /// Whether the event that was taken last ended its transaction.
+    pub fn is_between(&self) -> bool {
+        self.group.is_none()
+    }
+
     /// Every GTID that the log accounts for: the server must have them.
     pub fn held(&self) -> GtidSet {
         let mut held = self.resume.executed.clone();

@@ -17,6 +17,8 @@ pub struct Beat {
     pub unstable: u64,
     /// Whether every history of the region is causally stable.
     pub stable: bool,
+    /// Whether something in the region stands still until a person acts, so that it may never apply what it is sent.
+    pub blocked: bool,
 }
 
 /// A log that a region holds.
@@ -90,6 +92,7 @@ impl Pulse {
             holdings: beat.holdings.iter().map(holding).collect(),
             unstable: beat.unstable,
             stable: beat.stable,
+            blocked: beat.blocked,
         }
     }
 
@@ -107,7 +110,8 @@ impl Pulse {
         let measure = (message.echo_sent_us != 0)
             .then(|| ClockMeasure::of(message.echo_sent_us, message.echo_heard_us, message.sent_us, now_us))
             .flatten();
-        let beat = Beat { holdings, unstable: message.unstable, stable: message.stable };
+        let message::Beat { unstable, stable, blocked, .. } = message;
+        let beat = Beat { holdings, unstable, stable, blocked };
         Ok(Heard { beat, wall_us: message.sent_us, measure })
     }
 }

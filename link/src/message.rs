@@ -105,6 +105,8 @@ pub(crate) struct Beat {
     pub(crate) unstable: u64,
     #[prost(bool, tag = "6")]
     pub(crate) stable: bool,
+    #[prost(bool, tag = "7")]
+    pub(crate) blocked: bool,
 }
 
 /// A log that the speaker holds.

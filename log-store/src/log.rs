@@ -127,6 +127,11 @@ impl Log {
         state.summaries().map(info).collect()
     }
 
+    /// Length of all segments, of what is not durable yet as well.
+    pub fn bytes(&self) -> u64 {
+        self.state.lock().bytes()
+    }
+
     /// Calls `hook` with the new watermark whenever [`Log::durable`] has moved, from the thread that moved it.
     ///
     /// Calls come in order and one at a time. The hook must be quick, must not append to or sync this log, and stays for

@@ -30,7 +30,7 @@ impl Log {
         loop {
             let summary = {
                 let mut state = self.state.lock();
-                let total: u64 = state.summaries().map(|summary| summary.bytes).sum();
+                let total = state.bytes();
                 let Some(oldest) = state.sealed.front() else { break };
                 let too_old = policy.hlc_floor.is_some_and(|floor| oldest.hlc_max < floor);
                 let too_much = policy.bytes_max.is_some_and(|max| total > max);

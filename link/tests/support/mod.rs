@@ -248,7 +248,7 @@ impl Region {
             vec![Holding { origin: name("us"), first: RecordNumber(1), durable: RecordNumber(77) }];
         Arc::new(Self {
             wall_us,
-            beat: Beat { holdings, unstable: 3, stable: false },
+            beat: Beat { holdings, unstable: 3, stable: false, blocked: false },
             heard: watch::Sender::default(),
             server_errors: watch::Sender::default(),
             asked: Mutex::default(),

@@ -48,6 +48,11 @@ impl State {
         self.sealed.iter().chain(self.active.iter().map(|active| &active.index.summary))
     }
 
+    /// Length of all segments.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.summaries().map(|summary| summary.bytes).sum()
+    }
+
     /// The last record appended; 0 if none.
     pub(crate) fn last(&self) -> RecordNumber {
         self.summaries().next_back().map_or(RecordNumber(0), Summary::last)

@@ -96,7 +96,7 @@ pub(crate) struct Http {
 }
 
 /// `[region.log]`: how much history is kept. Whatever is set here, nothing goes that a peer or a conflict may still
-/// need: the log grows beyond these limits while a peer is away.
+/// need: a log grows beyond what is to be kept while a peer is away, up to its quota.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Log {
@@ -107,6 +107,11 @@ pub(crate) struct Log {
     pub(crate) keep_age: HumanDuration,
     /// Files beyond this sum may go before `keep_age`, oldest first, per origin. Default 20 GiB.
     pub(crate) keep_bytes: ByteSize,
+    /// What a log may take, per origin, while a region is away, halted or paused: beyond it this region stops to extract, and so to
+    /// apply, until all are at work again. It is never longer than twice that, so the disk needs this much for each region
+    /// of the mesh. From 60 % on status and metrics warn. Default 40 GiB; at least one and a half times `keep_bytes`, so that
+    /// what is kept without need never stops anything, and room for eight files.
+    pub(crate) quota: ByteSize,
 }
 
 /// `[region.journal]`: how long conflicts can be looked up. No row depends on it.
@@ -179,7 +184,14 @@ impl Default for Log {
             segment_size: ByteSize(64 << 20),
             keep_age: HumanDuration::from_secs(3 * 24 * 3600),
             keep_bytes: ByteSize(20 << 30),
+            quota: ByteSize(40 << 30),
         }
+    }
+}
+
+impl Log {
+    fn quota_min(&self) -> ByteSize {
+        ByteSize((self.keep_bytes.0 / 2).saturating_mul(3).max(self.segment_size.0.saturating_mul(8)))
     }
 }
 
@@ -239,6 +251,7 @@ impl Region {
         let sizes = [
             (["region", "log", "segment_size"], self.log.segment_size, ByteSize(1 << 20), ByteSize(1 << 30)),
             (["region", "log", "keep_bytes"], self.log.keep_bytes, self.log.segment_size, ByteSize(1 << 60)),
+            (["region", "log", "quota"], self.log.quota, self.log.quota_min(), ByteSize(1 << 60)),
             (
                 ["region", "journal", "keep_bytes"],
                 self.journal.keep_bytes,

@@ -94,6 +94,12 @@ fn logs(status: &Status, writer: &mut Writer<'_>) -> fmt::Result {
         all(|o| o.log_bytes as f64),
     )?;
     writer.gauge(
+        "log_quota",
+        Some(Unit::Bytes),
+        "What an origin's log may take while a region is not at work; twice as much at most.",
+        all(|o| o.log_quota_bytes as f64),
+    )?;
+    writer.gauge(
         "log_first_record",
         None,
         "First record held of an origin's log; 0 if there is none.",

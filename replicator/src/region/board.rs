@@ -12,6 +12,7 @@ use transaction::{RecordNumber, RegionName, Sequence};
 use super::failover::Tail;
 use super::journal::ConflictJournal;
 use super::logs::LogSet;
+use super::quota::Quota;
 use super::server::Claimed;
 
 /// What the extractor does.
@@ -113,6 +114,8 @@ pub(crate) struct Board {
     pub(crate) heard: Mutex<BTreeMap<RegionName, PeerState>>,
     /// The logs.
     pub(crate) logs: Arc<LogSet>,
+    /// How much of the disk each of them may take.
+    pub(crate) quota: Quota,
     /// The conflict journal.
     pub(crate) conflicts: Arc<ConflictJournal>,
     /// History index and extractor watermark.
@@ -162,6 +165,16 @@ impl Board {
         let holding = heard.beat.holdings.iter().find(|holding| holding.origin == self.region);
         let told = holding.map(|holding| holding.durable).unwrap_or_default();
         told.max(heard.acknowledged).max(self.logs.acknowledged(peer))
+    }
+
+    /// Whether something stands still until a person acts.
+    pub(crate) fn blocked(&self) -> bool {
+        let extractor_halted = matches!(self.extractor.borrow().state, ExtractorState::Halted { .. });
+        let stands = |sender: &watch::Sender<OriginProgress>| {
+            let progress = sender.borrow();
+            progress.paused || matches!(progress.state, applier::State::Halted { .. })
+        };
+        extractor_halted || self.origins.values().any(stands) || !self.suspensions.borrow().is_empty()
     }
 
     /// Whether every region says that all of its histories are stable, as far as heard.

@@ -59,7 +59,7 @@ impl Control for RegionControl {
     fn beat(&self) -> Beat {
         let Some(Parts { board, .. }) = self.parts.get() else { return Beat::default() };
         let unstable = board.shared.index.lock().stats().transactions as u64;
-        Beat { holdings: board.logs.holdings(), unstable, stable: board.stable() }
+        Beat { holdings: board.logs.holdings(), unstable, stable: board.stable(), blocked: board.blocked() }
     }
 
     fn on_beat(&self, peer: RegionName, heard: Heard) {

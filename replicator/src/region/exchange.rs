@@ -95,6 +95,7 @@ fn sink(board: &Arc<Board>, origin: RegionName) -> Sink {
     let (on_connect, on_receive) = (board.clone(), board.clone());
     Sink::new(
         entry,
+        board.quota,
         move |via, durable| {
             tracing::info!("the log of {origin} is pulled from {via}");
             let mut pulls = on_connect.pulls.lock();

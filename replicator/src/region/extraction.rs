@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use applier::{Connect, Passed, Shared};
 use extractor::replica::{Interrupt, Remedy, ReplicaConnection, ReplicaError, ReplicaOptions};
@@ -18,6 +18,7 @@ use transaction::{GtidSet, Hlc, RecordNumber, RegionName, RepairPlace, Sequence,
 
 use super::board::{Board, ExtractorState};
 use super::clock::now_us;
+use super::quota::may_extract;
 use super::spool::SpoolFile;
 use super::writes::{Scope, Stamps, Writes};
 
@@ -65,6 +66,8 @@ impl Running {
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+/// How often it is asked whether the log may still grow.
+const QUOTA_LOOK: Duration = Duration::from_millis(20);
 
 impl Extraction {
     /// Starts the thread.
@@ -122,8 +125,11 @@ impl Extraction {
                     break;
                 }
                 Err(Outcome::Retry(reason)) => {
-                    tracing::warn!("extractor: {reason}");
-                    report(&board, ExtractorState::Waiting { reason });
+                    let state = ExtractorState::Waiting { reason: reason.clone() };
+                    if board.extractor.borrow().state != state {
+                        tracing::warn!("extractor: {reason}");
+                    }
+                    report(&board, state);
                     if has_standbys {
                         // Finds out whether the region's server is another one by now; what comes of it, `Claimed` tells.
                         let _ = runtime.block_on(async {
@@ -192,6 +198,7 @@ fn read(
     board: &Board,
     shutdown: &watch::Receiver<bool>,
 ) -> Result<(), Outcome> {
+    may_extract(board, true).map_err(Outcome::Retry)?;
     let mut connection = ReplicaConnection::connect(options)?;
     *interrupt.lock() = Some(connection.interrupt()?);
     if *shutdown.borrow() {
@@ -206,7 +213,13 @@ fn read(
         progress.server_version = server.version;
         progress.server_uuid = server.uuid;
     });
+    let mut looked = Instant::now();
     while !*shutdown.borrow() {
+        // Not at each event: a look goes through the list of all segments.
+        if looked.elapsed() > QUOTA_LOOK {
+            looked = Instant::now();
+            may_extract(board, extractor.is_between()).map_err(Outcome::Retry)?;
+        }
         stream.next_event()?;
         let (checksums, place) = {
             let (file, offset) = stream.position();

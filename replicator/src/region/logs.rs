@@ -13,6 +13,8 @@ use tokio::sync::{Notify, watch};
 use transaction::binlog::View;
 use transaction::{RecordKind, RecordNumber, RegionName, Sequence};
 
+use super::quota::Quota;
+
 /// One log with its durable watermark to wait on.
 pub(crate) struct OriginLog {
     /// The log.
@@ -285,6 +287,7 @@ impl RecordStream for Stream {
 /// Receives one origin's log.
 pub(crate) struct Sink {
     entry: Arc<OriginLog>,
+    quota: Quota,
     /// Held while a thread stores.
     storing: Arc<Mutex<()>>,
     /// Told the last record received and the last that the provider holds.
@@ -296,10 +299,12 @@ pub(crate) struct Sink {
 impl Sink {
     pub(crate) fn new(
         entry: Arc<OriginLog>,
+        quota: Quota,
         connected: impl Fn(RegionName, RecordNumber) + Send + Sync + 'static,
         received: impl Fn(RecordNumber, RecordNumber) + Send + Sync + 'static,
     ) -> Self {
-        Self { entry, storing: Arc::default(), received: Box::new(received), connected: Box::new(connected) }
+        let (received, connected) = (Box::new(received), Box::new(connected));
+        Self { entry, quota, storing: Arc::default(), received, connected }
     }
 }
 
@@ -313,8 +318,9 @@ impl RecordSink for Sink {
     }
 
     fn store(&self, batches: Vec<RecordBatch>) -> BoxFuture<'_, Result<RecordNumber, SinkError>> {
-        let (log, storing) = (self.entry.log.clone(), self.storing.clone());
+        let (log, storing, quota) = (self.entry.log.clone(), self.storing.clone(), self.quota);
         Box::pin(async move {
+            quota.may_store(&log).map_err(SinkError)?;
             let stored = tokio::task::spawn_blocking(move || {
                 let _storing = storing.lock();
                 for batch in batches {

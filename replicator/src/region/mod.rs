@@ -17,6 +17,7 @@ pub(crate) mod journal;
 mod life;
 pub(crate) mod logs;
 pub(crate) mod peer_copy;
+pub(crate) mod quota;
 mod rebuild;
 mod recovery;
 mod resume;
@@ -148,6 +149,7 @@ impl Region {
             pulls: parking_lot::Mutex::default(),
             heard: parking_lot::Mutex::default(),
             logs: logs.clone(),
+            quota: quota::Quota(config.region.log.quota.0),
             conflicts,
             suspensions: watch::Sender::default(),
             wishes: Arc::default(),

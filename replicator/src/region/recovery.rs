@@ -9,6 +9,7 @@ use super::board::ExtractorState;
 use super::clock::now_us;
 use super::logs::Sink;
 use super::peer_copy::PeerCopy;
+use super::quota::Quota;
 use super::{Region, RegionError};
 
 /// Makes sure that the own log holds all that any peer holds of it. `existed`: the server shows that this region has
@@ -111,7 +112,8 @@ pub(crate) async fn fetch(
     let own = region.board.logs.own().clone();
     let mut shutdown = region.shutdown.clone();
     let mut durable = own.durable.subscribe();
-    let sink = Sink::new(own, |_, _| {}, |_, _| {});
+    // Whatever its length, the region cannot begin without it.
+    let sink = Sink::new(own, Quota(u64::MAX), |_, _| {}, |_, _| {});
     let name = region.config.region.name;
     loop {
         let pulled = tokio::select! {

@@ -58,7 +58,11 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
         let pull = pulls.get(&name);
         let own = name == board.region;
         let rtt_us = pull.and_then(|pull| heard.get(&pull.connected_via?)?.round_trip_us);
-        Origin { link: (!own).then(|| link(pull, rtt_us)), ..origin(name, own, &entry.log, progress, pull) }
+        Origin {
+            link: (!own).then(|| link(pull, rtt_us)),
+            log_quota_bytes: board.quota.0,
+            ..origin(name, own, &entry.log, progress, pull)
+        }
     });
     let peers = board.peers.iter().map(|region| {
         let state = heard.get(region).cloned().unwrap_or_default();
@@ -131,7 +135,7 @@ fn extractor_of(progress: &board::ExtractorProgress, durable_record: RecordNumbe
     }
 }
 
-/// All but the link.
+/// All but the link and the quota.
 fn origin(
     name: RegionName,
     own: bool,
@@ -170,7 +174,8 @@ fn origin(
         oldest_unapplied_us: 0,
         lag_us_sum: counts.lag_us_sum,
         first_record: log.first(),
-        log_bytes: log.segments().iter().map(|segment| segment.bytes).sum(),
+        log_bytes: log.bytes(),
+        log_quota_bytes: 0,
         log_error: None,
     }
 }

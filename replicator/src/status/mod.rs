@@ -195,6 +195,9 @@ pub(crate) struct Origin {
     /// Size of the log here.
     #[serde(default)]
     pub(crate) log_bytes: u64,
+    /// What it may take.
+    #[serde(default)]
+    pub(crate) log_quota_bytes: u64,
     /// Why the log could not be looked into for `oldest_unapplied_us` and the like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) log_error: Option<String>,

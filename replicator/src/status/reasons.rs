@@ -1,5 +1,7 @@
 //! Why a region is not simply running, said in sentences for people.
 
+use crate::region::quota::{Quota, Room};
+
 use super::{ApplierState, ExtractorState, LinkState, LostTail, Origin, State, Status};
 
 /// Something that waits, is paused or is halted.
@@ -7,7 +9,7 @@ use super::{ApplierState, ExtractorState, LinkState, LostTail, Origin, State, St
 pub(crate) struct Reason {
     /// Which part: `extractor`, `applier of us`, `link of us`, `log of us`, `table shop.stock`.
     pub(crate) part: String,
-    /// `halted`, `suspended`, `refused`, `waiting`, `connecting` or `paused`.
+    /// `halted`, `suspended`, `refused`, `waiting`, `connecting`, `filling` or `paused`.
     pub(crate) state: &'static str,
     /// What it waits for, or what went wrong and what to do.
     pub(crate) reason: String,
@@ -72,7 +74,7 @@ fn unready(origin: &Origin) -> Option<Reason> {
 pub(super) fn worst(status: &Status) -> State {
     let of_part = |reason: &Reason| match reason.state {
         "halted" => 2,
-        "paused" => 0,
+        "paused" | "filling" => 0,
         _ => 1,
     };
     match reasons(status).iter().map(of_part).max() {
@@ -114,7 +116,22 @@ fn of_origin(origin: &Origin) -> Vec<Reason> {
         state: "waiting",
         reason,
     });
-    of_applier(origin).into_iter().chain(of_link(origin)).chain(log).collect()
+    of_applier(origin).into_iter().chain(of_link(origin)).chain(log).chain(of_log(origin)).collect()
+}
+
+/// A log that takes much of its quota: the rest is for as long as it lasts.
+fn of_log(origin: &Origin) -> Option<Reason> {
+    let (bytes, quota) = (origin.log_bytes, origin.log_quota_bytes);
+    (quota > 0 && Quota(quota).room(bytes) > Room::Ample).then(|| Reason {
+        part: format!("log of {}", origin.origin),
+        state: "filling",
+        reason: format!(
+            "it takes {} % of [region.log] quota, {} MiB: a region is away, paused, halted or far behind; beyond it this \
+             region extracts and applies nothing unless all regions are at work",
+            u128::from(bytes) * 100 / u128::from(quota.max(1)),
+            quota >> 20
+        ),
+    })
 }
 
 fn of_applier(origin: &Origin) -> Option<Reason> {

@@ -38,6 +38,7 @@ pub(crate) fn board(dir: &Path) -> Arc<Board> {
         pulls: parking_lot::Mutex::default(),
         heard: parking_lot::Mutex::default(),
         logs,
+        quota: crate::region::quota::Quota(100 << 20),
         conflicts,
         suspensions: watch::Sender::default(),
         wishes: Arc::default(),
@@ -111,7 +112,7 @@ const CONTRACT: &str = r#"{"region":"eu","mesh":"shop","fingerprint":"c0ffee","v
  "origins":[
   {"origin":"eu","self":true,"received_record":456,"durable_record":456,"durable_sequence":123,"origin_sequence":123,
    "applied_sequence":123,"applied_record":456,"lag_us":0,"paused":false,"transactions_applied":0,"rows_applied":0,
-   "conflicts":0,"conflicts_won":0,"log_bytes":5242880},
+   "conflicts":0,"conflicts_won":0,"log_bytes":5242880,"log_quota_bytes":104857600},
   {"origin":"us","self":false,"received_record":10,"durable_record":10,"durable_sequence":9,"origin_sequence":9,
    "applied_sequence":9,"applied_record":10,"lag_us":1234,"paused":false,
    "link":{"state":"connected","via":"us","error":null,"rtt_us":300},

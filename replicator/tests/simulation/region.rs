@@ -23,6 +23,7 @@ use super::super::failover::Tail;
 use super::super::journal::ConflictJournal;
 use super::super::life::{Fork, Life};
 use super::super::logs::LogSet;
+use super::super::quota::Quota;
 use super::super::writes::{Scope, Writes};
 use super::super::{rebuild, resume, retention, spill};
 use super::clock;
@@ -144,6 +145,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         pulls: Mutex::default(),
         heard: Mutex::default(),
         logs: Arc::new(logs),
+        quota: Quota(u64::MAX),
         conflicts: Arc::new(ConflictJournal::open(&store).map_err(|e| e.to_string())?),
         suspensions: watch::Sender::default(),
         wishes: wishes.clone(),
