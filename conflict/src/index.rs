@@ -364,6 +364,14 @@ impl Index {
         Ok(())
     }
 
+    /// `region` is lost: from now on nothing waits for it to have seen anything.
+    ///
+    /// Only once all that any region will ever apply of its log is applied here (SEMANTICS.md, "A lost region").
+    pub fn leave_out(&mut self, region: RegionName) -> Result<(), Error> {
+        self.stability.leave_out(self.regions.origin(region)?);
+        Ok(())
+    }
+
     /// Whether every region is known to have transaction `sequence` of `origin`: nothing to come can be concurrent with it.
     pub fn is_stable(&self, origin: RegionName, sequence: Sequence) -> Result<bool, Error> {
         Ok(self.stable(origin)? >= sequence)

@@ -46,6 +46,10 @@ pub(crate) struct MeshRegion {
     /// replication.
     #[serde(default = "yes")]
     pub(crate) writes: bool,
+    /// Whether the region is given up: it is not waited for, what it has not told anyone is never applied, and it must be seeded
+    /// before it comes back. Default false. RUNBOOK, "Give a region up", says how it is set and taken back.
+    #[serde(default)]
+    pub(crate) lost: bool,
 }
 
 /// The section as it stands in the file.
@@ -121,6 +125,11 @@ impl Mesh {
         self.regions.iter().filter(|(_, region)| region.writes).map(|(name, _)| *name)
     }
 
+    /// The regions that are given up, sorted by name.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = RegionName> {
+        self.regions.iter().filter(|(_, region)| region.lost).map(|(name, _)| *name)
+    }
+
     /// A rendering of all that must be equal everywhere, one fact a line, sorted but for the policies, with every default
     /// spelled out. It does not depend on how the file is laid out. Link addresses are not in it.
     pub(crate) fn canonical(&self) -> String {
@@ -138,7 +147,8 @@ impl Mesh {
             let _ = writeln!(text, "exclude {:?}", pattern.to_string());
         }
         for (name, region) in &self.regions {
-            let _ = writeln!(text, "region {name} writes {}", region.writes);
+            let lost = if region.lost { " lost" } else { "" };
+            let _ = writeln!(text, "region {name} writes {}{lost}", region.writes);
         }
         text
     }

@@ -82,6 +82,11 @@ impl Config {
         self.mesh.regions.iter().filter(move |(name, _)| **name != own).map(|(name, region)| (*name, region))
     }
 
+    /// Those of them that are not lost.
+    pub(crate) fn live_peers(&self) -> impl Iterator<Item = (RegionName, &MeshRegion)> {
+        self.peers().filter(|(_, region)| !region.lost)
+    }
+
     /// The id under which the extractor registers as a replica: the configured one, or one derived from the names of
     /// mesh and region, so that it stays the same over restarts and differs between regions. Never 0.
     pub(crate) fn server_id(&self) -> u32 {

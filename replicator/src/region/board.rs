@@ -92,8 +92,10 @@ pub(crate) struct PeerState {
 pub(crate) struct Board {
     /// This region.
     pub(crate) region: RegionName,
-    /// The other regions of the mesh.
+    /// The other regions of the mesh but those that are lost.
     pub(crate) peers: Vec<RegionName>,
+    /// Those that are lost, and whether nothing waits for them any more.
+    pub(crate) lost: Mutex<BTreeMap<RegionName, bool>>,
     /// The mesh's name.
     pub(crate) mesh: String,
     /// Its fingerprint, in hexadecimal.

@@ -13,6 +13,8 @@ use super::logs::Sink;
 
 /// After so long the origin itself is tried again, while its log is pulled from another region.
 const DETOUR: Duration = Duration::from_secs(15);
+/// How often it is looked whether another region has more of a log that its origin does not send.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Pulls `origin`'s log until shutdown. `targets`: every other region and where its link is.
 pub(crate) async fn pull(
@@ -22,12 +24,19 @@ pub(crate) async fn pull(
     board: Arc<Board>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let Some(direct) = targets.iter().find(|target| target.region == origin).cloned() else { return };
+    // None of a region that is lost: others have what counts of its log.
+    let direct = targets.iter().find(|target| target.region == origin).cloned();
     let backoff = Backoff::default();
     let mut attempt = 0;
     while !*shutdown.borrow() {
         let detour = if attempt == 0 { None } else { detour(&board, origin, &targets) };
-        let target = detour.clone().unwrap_or_else(|| direct.clone());
+        let Some(target) = detour.clone().or_else(|| direct.clone()) else {
+            attempt = 1;
+            tokio::select! {
+                _ = shutdown.changed() => break,
+                () = tokio::time::sleep(LOOK) => continue,
+            }
+        };
         let sink = sink(&board, origin);
         let outcome = tokio::select! {
             _ = shutdown.changed() => break,

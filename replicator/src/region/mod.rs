@@ -16,6 +16,7 @@ mod introduction;
 pub(crate) mod journal;
 mod life;
 pub(crate) mod logs;
+mod lost;
 pub(crate) mod peer_copy;
 pub(crate) mod quota;
 mod rebuild;
@@ -113,7 +114,8 @@ impl Region {
         let config = Arc::new(config);
         let region = config.region.name;
         let names: Vec<RegionName> = config.mesh.regions.keys().copied().collect();
-        let peers: Vec<RegionName> = config.peers().map(|(name, _)| name).collect();
+        let others: Vec<RegionName> = config.peers().map(|(name, _)| name).collect();
+        let peers: Vec<RegionName> = config.live_peers().map(|(name, _)| name).collect();
 
         let identity = Identity { mesh: config.mesh.name.clone(), region };
         let options = log_store::Options {
@@ -135,12 +137,13 @@ impl Region {
         let shared = Arc::new(Shared::new(index, transaction::Weights::default()));
         let board = Arc::new(Board {
             region,
-            peers: peers.clone(),
+            lost: parking_lot::Mutex::new(config.mesh.lost().map(|name| (name, false)).collect()),
+            peers,
             mesh: config.mesh.name.clone(),
             fingerprint: config.mesh.fingerprint(),
             server: Arc::default(),
             extractor: watch::Sender::new(ExtractorProgress::default()),
-            origins: peers
+            origins: others
                 .iter()
                 .map(|peer| (*peer, watch::Sender::new(OriginProgress::default())))
                 .collect(),
@@ -201,7 +204,7 @@ impl Region {
         tasks.spawn(crate::http::serve(listener, board.clone(), http, shutdown.clone()));
 
         let targets = config
-            .peers()
+            .live_peers()
             .map(|(name, peer)| Target { region: name, address: peer.link.to_string() })
             .collect();
         // Differs from process to process, which is all that is asked of it.
@@ -224,8 +227,8 @@ impl Region {
 
     /// Starts to pull the logs of all other origins.
     pub(crate) fn start_pulls(&mut self) {
-        for target in &self.targets {
-            let (link, origin) = (self.link.clone(), target.region);
+        for origin in self.board.origins.keys().copied() {
+            let link = self.link.clone();
             let (targets, board) = (self.targets.clone(), self.board.clone());
             self.tasks.spawn(exchange::pull(link, origin, targets, board, self.shutdown.clone()));
         }
@@ -293,6 +296,7 @@ impl Region {
                 self.tasks.spawn(introduction::meet(meeting, self.shutdown.clone()));
             }
         }
+        self.tasks.spawn(lost::settle(self.board.clone(), self.shutdown.clone()));
         self.tasks.spawn(retention::prune(self.board.clone(), self.shutdown.clone()));
         let keep = retention::Keep {
             age_us: self.config.region.log.keep_age.as_micros(),
@@ -314,6 +318,7 @@ impl Region {
             if !recovery::recover_own_log(self, !markers.is_empty()).await? {
                 return Ok(None);
             }
+            lost::refuse_if_given_up(self)?;
             let joined = async {
                 let Ok(tail) = self.meet_server(&mut conn, &mut markers).await? else { return Ok(None) };
                 let resume = self.resume(&mut conn, &markers, tail).await?;
@@ -437,7 +442,7 @@ impl Region {
                 self.config.region.name,
                 epoch,
                 own.writes,
-                self.board.peers.clone(),
+                self.board.origins.keys().copied().collect(),
                 held.clone(),
                 &self.ddl_sources(),
             )
@@ -476,7 +481,7 @@ impl Region {
         let name = self.config.region.name;
         let mut applied: rebuild::Applied = markers
             .iter()
-            .filter(|marker| self.board.peers.contains(&marker.origin))
+            .filter(|marker| self.board.origins.contains_key(&marker.origin))
             .map(|marker| (marker.origin, marker.sequence))
             .collect();
         applied.push((name, rebuild::OWN));
@@ -484,7 +489,8 @@ impl Region {
         let began = now_us();
         let failed = RegionError::of("concord.suspension");
         let suspensions = applier::tables::suspensions(&mut *conn).await.map_err(|e| failed(&e))?;
-        let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
+        let suspended = suspensions.iter().map(|suspension| suspension.table.clone()).collect();
+        self.board.suspensions.send_replace(suspensions);
         let mut ask = async |needs| applier::learn(conn, &shared, needs).await.map_err(|e| e.to_string());
         let (logs, scope) = (&self.board.logs, &self.scope);
         let done = rebuild::rebuild(logs, &applied, tail, &self.board.shared, scope, &suspended, &mut ask)
@@ -542,7 +548,8 @@ impl Region {
     fn start_applier(&mut self, until: &Until) -> Result<(), RegionError> {
         let apply = &self.config.region.apply;
         let config = self.config.clone();
-        let (mut origins, mut progress) = (self.board.peers.clone(), self.board.origins.clone());
+        let mut progress = self.board.origins.clone();
+        let mut origins: Vec<RegionName> = progress.keys().copied().collect();
         if self.board.tail.get().is_some() {
             origins.push(self.config.region.name);
             progress.insert(self.config.region.name, self.board.tail_progress.clone());
@@ -563,8 +570,8 @@ impl Region {
             }),
             detect_only: self
                 .board
-                .peers
-                .iter()
+                .origins
+                .keys()
                 .copied()
                 .filter(|peer| self.config.mesh.policies.detect_only_between(self.config.region.name, *peer))
                 .collect(),

@@ -8,8 +8,8 @@ use log_store::Log;
 use transaction::{RecordNumber, RegionName, Sequence};
 
 use super::{
-    Applier, ApplierState, Extractor, ExtractorState, History, Lag, Link, LinkState, LostTail, Origin, Peer,
-    Server, State, Status, SuspendedTable, reasons,
+    Applier, ApplierState, Extractor, ExtractorState, History, Lag, Link, LinkState, LostRegion, LostTail,
+    Origin, Peer, Server, State, Status, SuspendedTable, reasons,
 };
 use crate::region::board::{self, Board, PeerState, PullState};
 
@@ -50,6 +50,7 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
     // A copy, as of all that is locked here: `stable` reads it again, and a second lock for reading waits for a writer that
     // waits for the first.
     let suspensions = board.suspensions.borrow().clone();
+    let lost = board.lost.lock().clone();
     let stats = board.shared.index.lock().stats();
     let own_durable = board.logs.own().log.durable();
 
@@ -59,7 +60,7 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
         let own = name == board.region;
         let rtt_us = pull.and_then(|pull| heard.get(&pull.connected_via?)?.round_trip_us);
         Origin {
-            link: (!own).then(|| link(pull, rtt_us)),
+            link: (!own && !lost.contains_key(&name)).then(|| link(pull, rtt_us)),
             log_quota_bytes: board.quota.0,
             ..origin(name, own, &entry.log, progress, pull)
         }
@@ -83,6 +84,10 @@ pub(crate) fn at_a_glance(board: &Board, now_us: u64) -> Status {
         now_us,
         server: Server { version: extractor.server_version.clone(), uuid: extractor.server_uuid.clone() },
         extractor: extractor_of(&extractor, own_durable),
+        lost_regions: lost
+            .iter()
+            .map(|(region, settled)| LostRegion { region: *region, settled: *settled })
+            .collect(),
         lost_tail: lost_tail.filter(|tail| tail.applied_sequence < tail.end_sequence),
         origins: origins.collect(),
         suspended_tables: suspensions.iter().map(suspended_table).collect(),

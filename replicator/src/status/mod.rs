@@ -36,6 +36,9 @@ pub(crate) struct Status {
     /// Own transactions that its MySQL lacks after a failover, while they come back.
     #[serde(default)]
     pub(crate) lost_tail: Option<LostTail>,
+    /// Regions that `[mesh]` declares lost, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lost_regions: Vec<LostRegion>,
     /// Tables that are not applied for now, by name.
     #[serde(default)]
     pub(crate) suspended_tables: Vec<SuspendedTable>,
@@ -64,6 +67,15 @@ pub(crate) struct LostTail {
     pub(crate) end_sequence: Sequence,
     /// How they are applied.
     pub(crate) applier: Applier,
+}
+
+/// A region that `[mesh]` declares lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LostRegion {
+    /// Its name.
+    pub(crate) region: RegionName,
+    /// Whether all that counts of its log is applied here, so that nothing waits for it.
+    pub(crate) settled: bool,
 }
 
 /// A table that is not applied for now; the others are.

@@ -9,7 +9,7 @@ use super::{ApplierState, ExtractorState, LinkState, LostTail, Origin, State, St
 pub(crate) struct Reason {
     /// Which part: `extractor`, `applier of us`, `link of us`, `log of us`, `table shop.stock`.
     pub(crate) part: String,
-    /// `halted`, `suspended`, `refused`, `waiting`, `connecting`, `filling` or `paused`.
+    /// `halted`, `suspended`, `refused`, `waiting`, `connecting`, `filling`, `lost` or `paused`.
     pub(crate) state: &'static str,
     /// What it waits for, or what went wrong and what to do.
     pub(crate) reason: String,
@@ -32,6 +32,16 @@ pub(crate) fn reasons(status: &Status) -> Vec<Reason> {
         part: format!("table {}", suspended.table),
         state: "suspended",
         reason: suspended.reason.clone(),
+    }));
+    reasons.extend(status.lost_regions.iter().map(|lost| Reason {
+        part: format!("region {}", lost.region),
+        state: "lost",
+        reason: match lost.settled {
+            true => "by [mesh]: nothing waits for it, and it must be seeded anew before it comes back".to_owned(),
+            false => "by [mesh]: it is waited for until every other region was heard, and all that any of them holds of its log is \
+                      applied here"
+                .to_owned(),
+        },
     }));
     reasons.sort_by_key(|reason| match reason.state {
         "halted" => 0,
@@ -74,7 +84,7 @@ fn unready(origin: &Origin) -> Option<Reason> {
 pub(super) fn worst(status: &Status) -> State {
     let of_part = |reason: &Reason| match reason.state {
         "halted" => 2,
-        "paused" | "filling" => 0,
+        "paused" | "filling" | "lost" => 0,
         _ => 1,
     };
     match reasons(status).iter().map(of_part).max() {

@@ -28,6 +28,7 @@ pub(crate) fn board(dir: &Path) -> Arc<Board> {
     Arc::new(Board {
         region: eu,
         peers: vec![us],
+        lost: parking_lot::Mutex::default(),
         mesh: "shop".to_owned(),
         fingerprint: "c0ffee".to_owned(),
         server: Arc::default(),

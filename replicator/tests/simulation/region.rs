@@ -135,6 +135,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     let board = Arc::new(Board {
         region,
         peers: peers.clone(),
+        lost: Mutex::default(),
         mesh: "m".to_owned(),
         fingerprint: String::new(),
         server: Arc::default(),

@@ -70,7 +70,7 @@ async fn gather(config: &Config) -> Result<Vec<PeerFacts>, LinkError> {
     let link = link_of(config, options, Arc::new(Nobody))?;
     let trips = round_trips(config.region.link.tls);
     let meetings: Vec<_> = config
-        .peers()
+        .live_peers()
         .map(|(region, peer)| {
             let (link, address) = (link.clone(), peer.link.clone());
             tokio::spawn(async move {
