@@ -1,5 +1,7 @@
 //! Reads a write back from the logs, with both of its images and what its transaction had seen.
 
+mod lately;
+
 use std::sync::Arc;
 
 use conflict::Image;
@@ -10,6 +12,8 @@ use transaction::record::{Body, Record};
 use transaction::{Context, Gtid, KeyHash, RecordNumber, Weights, WriteId, key_of};
 
 use crate::logs::Logs;
+
+pub use lately::Lately;
 
 /// A write, as its origin's log has it.
 #[derive(Debug, Clone)]

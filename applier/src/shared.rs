@@ -6,6 +6,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use transaction::{Sequence, Weights};
 
+use crate::recall::Lately;
+
 /// How far the extractor has read this region's own binlog, and fed the history index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Passed {
@@ -40,6 +42,8 @@ pub struct Shared {
     pub passed: watch::Sender<Passed>,
     /// Writes and DDL by table: the sink of the extractor enters local ones, the lane those that it applies.
     pub tables: Mutex<conflict::TableHistories>,
+    /// Writes that were read back from the logs.
+    pub lately: Mutex<Lately>,
     definitions: AtomicU64,
 }
 
@@ -51,6 +55,7 @@ impl Shared {
             weights: RwLock::new(weights),
             passed: watch::Sender::new(Passed::default()),
             tables: Mutex::default(),
+            lately: Mutex::default(),
             definitions: AtomicU64::new(0),
         }
     }

@@ -51,10 +51,16 @@ impl<T: Target> Attempt<'_, T> {
     /// Reads a write back from the logs, as soon as it is durable there.
     pub(crate) async fn recall(&mut self, id: WriteId, key: KeyHash) -> Result<Recalled, SqlFailure> {
         const TRIES: usize = 1000;
+        if let Some(known) = self.setup.shared.lately.lock().get(id, key) {
+            return Ok(known);
+        }
         for _ in 0..TRIES {
             let recalled = recall(self.setup.logs.as_ref(), &self.setup.shared.weights.read(), &id, key);
             match recalled {
-                Ok(recalled) => return Ok(recalled),
+                Ok(recalled) => {
+                    self.setup.shared.lately.lock().put(id, key, recalled.clone());
+                    return Ok(recalled);
+                }
                 Err(Recall::Needs(needs)) => self.target.weigh(&self.setup.shared, needs).await?,
                 // Read from the binlog and not yet synced: a matter of milliseconds.
                 Err(Recall::NotDurable) => tokio::time::sleep(Duration::from_millis(1)).await,
