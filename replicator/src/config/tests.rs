@@ -121,6 +121,7 @@ fn every_flaw_names_file_line_key_reason_and_remedy() {
             "region.history_memory: 1MiB is out of range",
         ),
         (replaced("tls = false", "tls = false\n[region.log]\nsegment_size = \"1KiB\""), "use 1MiB to 1GiB"),
+        (replaced("tls = false", "tls = false\n[region.log]\nquota = \"29GiB\""), "29GiB is out of range; use 30GiB to"),
         (
             replaced("tls = false", "tls = false\n[region.apply]\nbatch_transactions_max = 0"),
             "use 1 to 10000",
@@ -184,8 +185,10 @@ fn the_fingerprint_ignores_layout_and_order_and_nothing_else() {
             parse(&PLAIN.replace("name = \"shop\"", &format!("name = \"shop\"\n{line}"))).unwrap().mesh;
         assert_ne!(one.fingerprint(), other.fingerprint(), "{line}");
     }
-    let other = parse(&PLAIN.replace("us.example:7400\"", "us.example:7400\"\nwrites = false")).unwrap().mesh;
-    assert_ne!(one.fingerprint(), other.fingerprint());
+    for line in ["writes = false", "lost = true"] {
+        let with = PLAIN.replace("us.example:7400\"", &format!("us.example:7400\"\n{line}"));
+        assert_ne!(one.fingerprint(), parse(&with).unwrap().mesh.fingerprint(), "{line}");
+    }
 }
 
 #[test]
