@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use conflict::{Image, Images, Outcome, Policy, Story, Write, fold};
 use transaction::binlog::{SessionState, TableMap};
-use transaction::{KeyHash, RepairPlace, WriteId};
+use transaction::{Halt, KeyHash, RepairPlace, WriteId};
 
+use crate::code;
 use crate::effect::{Effect, Part};
 
 /// A write of the batch.
@@ -267,8 +268,8 @@ pub(crate) enum Verdict {
 }
 
 /// Folds a story.
-pub(crate) fn verdict(policy: &dyn Policy, story: &Story, images: &Gathered) -> Result<Verdict, String> {
-    Ok(match fold(policy, story, images).map_err(|e| e.to_string())? {
+pub(crate) fn verdict(policy: &dyn Policy, story: &Story, images: &Gathered) -> Result<Verdict, Halt> {
+    Ok(match fold(policy, story, images).map_err(code::of_fold)? {
         Outcome::As(place) => Verdict::As(place),
         Outcome::Merged { image, fallback } => Verdict::Merged { image, fallback },
         Outcome::Halt => Verdict::Halt,

@@ -8,10 +8,11 @@ use transaction::binlog::{EventError, Item, RowsKind, SessionState, TableMap, Ta
 use transaction::key::{KeyError, Need, keys_of_change};
 use transaction::record::TransactionBody;
 use transaction::{
-    Context, DdlStatement, Gtid, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence, Suspended,
-    Weights, WriteId,
+    Context, DdlStatement, Gtid, HaltCode, Hlc, KeyHash, RecordNumber, RegionName, RepairPlace, Sequence,
+    Suspended, Weights, WriteId,
 };
 
+use crate::code;
 use crate::ddl::{self, DdlPolicies, Verdict};
 
 /// What one row change does to one key. A primary-key update is two: the old key goes, the new one comes.
@@ -113,6 +114,19 @@ pub enum DecodeError {
     /// A key or an event that cannot be read.
     #[error(transparent)]
     Key(#[from] KeyError),
+}
+
+impl DecodeError {
+    /// What a person is to do about it, if a person must act.
+    pub fn code(&self) -> HaltCode {
+        match self {
+            Self::Table { .. } => code::TABLE_UNFIT,
+            Self::Ddl(_) => code::DDL_NOT_CARRIED,
+            Self::Places { .. } => code::LOG_INCOMPLETE,
+            Self::Needs(_) => code::ROW_UNREADABLE,
+            Self::Key(error) => code::for_key(error),
+        }
+    }
 }
 
 impl From<EventError> for DecodeError {

@@ -2,8 +2,9 @@
 
 use transaction::binlog::Tables;
 use transaction::record::{Body, Record, RecordKind, TransactionBody};
-use transaction::{Context, Hlc, RecordNumber, RegionName, RepairPlace, Sequence};
+use transaction::{Context, Halt, Hlc, RecordNumber, RegionName, RepairPlace, Sequence};
 
+use crate::code;
 use crate::effect::{DecodeError, Part, Rules, SourceTransaction};
 use crate::logs::{Logs, RecordReader};
 
@@ -148,8 +149,8 @@ pub enum FeedError {
         reason: String,
     },
     /// A person must act.
-    #[error("{0}")]
-    Halt(String),
+    #[error(transparent)]
+    Halt(#[from] Halt),
 }
 
 /// Reads one origin's log, record by record.
@@ -167,7 +168,7 @@ pub struct Feed {
 
 impl Feed {
     /// A feed that goes on after `reach.record`.
-    pub fn new(logs: &dyn Logs, origin: RegionName, reach: Reach) -> Result<Self, String> {
+    pub fn new(logs: &dyn Logs, origin: RegionName, reach: Reach) -> Result<Self, Halt> {
         let reader = logs.reader(origin, reach.record.next())?;
         let tables = Tables::through(logs.view(origin));
         Ok(Self { origin, reach, reader, held: None, ahead: None, tables })
@@ -269,7 +270,7 @@ impl Feed {
         if let Some(held) = self.held.take() {
             return Ok(Some(held));
         }
-        Ok(self.reader.next().map_err(FeedError::Halt)?.map(<[u8]>::to_vec))
+        Ok(self.reader.next()?.map(<[u8]>::to_vec))
     }
 
     /// Adds a record to the batch, or says why it must wait.
@@ -280,7 +281,7 @@ impl Feed {
         gate: &Gate<'_>,
         rules: &Rules<'_>,
     ) -> Result<Option<Next>, FeedError> {
-        let record = Record::decode(bytes).map_err(|e| FeedError::Halt(e.to_string()))?;
+        let record = Record::decode(bytes).map_err(code::of_record)?;
         match &record.body {
             // Its rows are read when the end of its chain comes. Not part of any reach: a restart must see the chain from
             // its first chunk.
@@ -296,12 +297,13 @@ impl Feed {
             }
             Body::Incarnation { .. } => {}
             Body::Prepare { .. } => {
-                return Err(FeedError::Halt(format!(
+                let unknown = code::RECORD_UNKNOWN.halt(format_args!(
                     "record {} of {} is a {:?}, which this version does not apply; upgrade it",
                     record.number,
                     self.origin,
                     record.kind()
-                )));
+                ));
+                return Err(unknown.into());
             }
         }
         self.reach.record = record.number;
@@ -325,13 +327,14 @@ impl Feed {
             return Ok(Some(next));
         }
         if record.sequence != self.reach.sequence.next() {
-            return Err(FeedError::Halt(format!(
+            let late = code::LOG_BEGINS_LATE.halt(format_args!(
                 "the log of {} goes on with transaction {} where {} is due: its copy here begins too late; \
                  seed this region anew",
                 self.origin,
                 record.sequence,
                 self.reach.sequence.next()
-            )));
+            ));
+            return Err(late.into());
         }
         let source = SourceTransaction::new(record.sequence, record.hlc, record.number, body, repairs);
         let reach = Reach {
@@ -344,7 +347,7 @@ impl Feed {
         if body.chunks > 0 {
             // The lane finds out whether the chunks are there when it reads them.
             let first = record.number.0.checked_sub(body.chunks.into()).ok_or_else(|| {
-                FeedError::Halt(format!(
+                code::LOG_INCOMPLETE.halt(format_args!(
                     "record {} of {} claims {} chunks before it: its copy here is damaged; run `concord log \
                      verify`, and seed this region anew",
                     record.number, self.origin, body.chunks
@@ -388,7 +391,7 @@ impl Feed {
                 let (schema, table) = (schema.clone(), table.clone());
                 FeedError::Table { schema, table, reason: describe(self.origin, record, &error) }
             }
-            other => FeedError::Halt(describe(self.origin, record, &other)),
+            other => FeedError::Halt(other.code().halt(describe(self.origin, record, &other))),
         }
     }
 }

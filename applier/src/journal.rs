@@ -12,7 +12,7 @@ mod pairs;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use transaction::{Hlc, RegionName, Sequence};
+use transaction::{Halt, Hlc, RegionName, Sequence};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Columns of a row in the order of the table: name, and SQL literal; `None` is NULL.
@@ -151,10 +151,10 @@ pub trait Journal: Send + Sync {
     ///
     /// An entry whose id stands there already is not written again. An error means that nothing may be committed: its text
     /// names the thing, the reason and the remedy.
-    fn write(&self, entries: &[Entry]) -> Result<(), String>;
+    fn write(&self, entries: &[Entry]) -> Result<(), Halt>;
 
     /// The target transaction of these entries was rolled back, or its commit found not to have happened.
-    fn withdraw(&self, ids: &[String]) -> Result<(), String>;
+    fn withdraw(&self, ids: &[String]) -> Result<(), Halt>;
 }
 
 /// The id of a conflict between two writes: XXH3-128 of table, key and the two positions, whichever of them was here first.

@@ -11,6 +11,7 @@ use transaction::RegionName;
 
 use crate::attempt::{Attempt, Lessons, Tally};
 use crate::claims::Claims;
+use crate::code;
 use crate::definitions::Definitions;
 use crate::feed::Reach;
 use crate::parts::Parts;
@@ -164,10 +165,10 @@ impl<T: Target> Lane<T> {
             None => overlay.commit(&mut index),
         };
         drop(index);
-        committed.map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        committed.map_err(code::of_history)?;
         let gone: Vec<String> = earlier.into_iter().filter(|id| !written.contains(id)).collect();
         if !gone.is_empty() {
-            setup.journal.withdraw(&gone).map_err(SqlFailure::Halt)?;
+            setup.journal.withdraw(&gone)?;
         }
         Ok(tally)
     }

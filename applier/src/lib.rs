@@ -21,6 +21,7 @@
 mod attempt;
 mod claims;
 mod clash;
+pub mod code;
 mod contest;
 pub mod ddl;
 pub mod definitions;

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use mysql_async::Conn;
 use mysql_async::prelude::*;
+use transaction::Halt;
 use transaction::binlog::{
     Column, ColumnType, TableMap, Value, encode_value, row_image, row_values, sql_identifier,
 };
 
+use crate::code;
 use crate::relations::{ForeignKey, UniqueKey};
 use crate::session::SqlFailure;
 use crate::target::KeyImage;
@@ -24,7 +26,7 @@ pub(crate) async fn rows(conn: &mut Conn, rows: &[(&Arc<TableMap>, &[u8])]) -> R
     for some in rows.chunks(AT_A_TIME) {
         let mut text = String::new();
         for (table, image) in some {
-            let values = row_values(table, image).map_err(halt)?;
+            let values = row_values(table, image).map_err(code::of_event)?;
             let conditions = table
                 .primary_key
                 .iter()
@@ -101,7 +103,7 @@ pub(crate) async fn row(
     table: &TableMap,
     image: &[u8],
 ) -> Result<Option<Vec<u8>>, SqlFailure> {
-    let values = row_values(table, image).map_err(halt)?;
+    let values = row_values(table, image).map_err(code::of_event)?;
     let key = table.primary_key.iter();
     let conditions = key
         .map(|(place, _)| condition(&table.columns[*place], 0, values[*place]))
@@ -137,7 +139,7 @@ fn image_of(
             _ => None,
         };
         values[*place] = Some(encoded.ok_or_else(|| {
-            SqlFailure::Halt(format!(
+            code::ROW_UNREADABLE.halt(format_args!(
                 "column `{}` of {} has a value that cannot be read back from the server",
                 column.name,
                 table.full_name()
@@ -145,8 +147,7 @@ fn image_of(
         })?);
     }
     let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
-    row_image(table, &values)
-        .ok_or_else(|| SqlFailure::Halt(format!("a row of {} does not fit its columns", table.full_name())))
+    row_image(table, &values).ok_or_else(|| misfit(table).into())
 }
 
 /// Primary keys of at most `rows_max` rows of `table` under `conditions`, locked.
@@ -167,8 +168,9 @@ async fn keys(
     rows.into_iter().map(|row| image_of(table, &columns, row)).collect()
 }
 
-fn halt(error: transaction::binlog::EventError) -> SqlFailure {
-    SqlFailure::Halt(error.to_string())
+/// A row that has other columns than its table.
+pub(crate) fn misfit(table: &TableMap) -> Halt {
+    code::ROW_UNREADABLE.halt(format_args!("a row of {} does not fit its columns", table.full_name()))
 }
 
 /// A column and its value in a row image.
@@ -180,14 +182,12 @@ fn values_of<'a>(
     columns: &[(String, u32)],
     image: &'a [u8],
 ) -> Result<Option<Vec<Valued<'a>>>, SqlFailure> {
-    let values = row_values(table, image).map_err(halt)?;
+    let values = row_values(table, image).map_err(code::of_event)?;
     let mut found = Vec::with_capacity(columns.len());
     for (name, _) in columns {
         let Some(place) = table.columns.iter().position(|column| column.name == *name) else {
-            return Err(SqlFailure::Halt(format!(
-                "table {} has no column `{name}` at the origin",
-                table.full_name()
-            )));
+            let absent = format!("table {} has no column `{name}` at the origin", table.full_name());
+            return Err(code::TABLE_UNFIT.halt(absent).into());
         };
         let Some(value) = values[place] else { return Ok(None) };
         found.push((&table.columns[place], value));
@@ -208,12 +208,12 @@ fn conditions(
 }
 
 fn literal(column: &Column, value: &[u8]) -> Result<String, SqlFailure> {
-    Ok(Value::decode(column, Some(value)).map_err(halt)?.sql_literal(column))
+    Ok(Value::decode(column, Some(value)).map_err(code::of_event)?.sql_literal(column))
 }
 
 fn condition(column: &Column, prefix: u32, value: Option<&[u8]>) -> Result<String, SqlFailure> {
     let name = sql_identifier(&column.name);
-    let literal = Value::decode(column, value).map_err(halt)?.sql_literal(column);
+    let literal = Value::decode(column, value).map_err(code::of_event)?.sql_literal(column);
     Ok(match prefix {
         0 => format!("{name} = {literal}"),
         characters => format!("LEFT({name}, {characters}) = LEFT({literal}, {characters})"),

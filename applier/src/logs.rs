@@ -5,12 +5,14 @@ use std::sync::Arc;
 use transaction::binlog::{Item, TableMap, Tables, View, for_each_item};
 use transaction::key::KeyError;
 use transaction::record::{Body, Record};
-use transaction::{KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId, key_of};
+use transaction::{Halt, KeyHash, RecordNumber, RegionName, Sequence, Weights, WriteId, key_of};
+
+use crate::code;
 
 /// The logs of all origins that this region holds.
 pub trait Logs: Send + Sync {
     /// Reads the log of `origin` from record `from` on.
-    fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String>;
+    fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, Halt>;
     /// How rows in the log of `origin` are seen here; `None`: as they are.
     fn view(&self, _origin: RegionName) -> Option<Arc<dyn View>> {
         None
@@ -20,13 +22,13 @@ pub trait Logs: Send + Sync {
         false
     }
     /// The record that holds transaction `sequence` of `origin`, if the log has it.
-    fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String>;
+    fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, Halt>;
 }
 
 /// A place in one log.
 pub trait RecordReader: Send {
     /// The next durable record, whole and verified; `None` if there is none yet.
-    fn next(&mut self) -> Result<Option<&[u8]>, String>;
+    fn next(&mut self) -> Result<Option<&[u8]>, Halt>;
 }
 
 /// A row image with the layout of its table.
@@ -38,25 +40,24 @@ pub fn read_image(
     weights: &Weights,
     id: &WriteId,
     key: KeyHash,
-) -> Result<Option<Image>, String> {
+) -> Result<Option<Image>, Halt> {
     let Some(number) = logs.find(id.origin, id.sequence)? else { return Ok(None) };
     let mut reader = logs.reader(id.origin, number)?;
     let Some(bytes) = reader.next()? else { return Ok(None) };
     let mut found = None;
-    let record = Record::decode(bytes).map_err(|e| e.to_string())?;
+    let record = Record::decode(bytes).map_err(code::of_record)?;
     let Some(transaction) = record.transaction() else {
-        return Err(format!("record {number} of {} should be transaction {}", id.origin, id.sequence));
+        return Err(misplaced(number, id));
     };
     let tables = Tables::through(logs.view(id.origin));
     let mut search = Search { tables, next_index: 0, id, key, weights, found: &mut found };
     if transaction.chunks > 0 {
-        let missing =
-            || format!("transaction {} of {}: a chunk of it is missing in the log", id.sequence, id.origin);
+        let missing = || missing_chunk(id);
         let first = number.0.checked_sub(transaction.chunks.into()).ok_or_else(missing)?;
         let mut chunks = logs.reader(id.origin, RecordNumber(first))?;
         for place in 0..transaction.chunks {
             let bytes = chunks.next()?.ok_or_else(missing)?;
-            let chunk = Record::decode(bytes).map_err(|e| e.to_string())?;
+            let chunk = Record::decode(bytes).map_err(code::of_record)?;
             match chunk.body {
                 Body::Chunk { index, events } if index == place => {
                     search.walk(events, chunk.event_checksums)?
@@ -68,11 +69,25 @@ pub fn read_image(
     search.walk(transaction.events, record.event_checksums)?;
     match found {
         Some(image) => Ok(Some(image)),
-        None => Err(format!(
-            "transaction {} of {} has no row change {} of that key",
-            id.sequence, id.origin, id.index
-        )),
+        None => Err(missing_change(id)),
     }
+}
+
+pub(crate) fn misplaced(number: RecordNumber, id: &WriteId) -> Halt {
+    let WriteId { origin, sequence, .. } = id;
+    code::LOG_INCOMPLETE.halt(format_args!("record {number} of {origin} should be transaction {sequence}"))
+}
+
+pub(crate) fn missing_chunk(id: &WriteId) -> Halt {
+    let WriteId { origin, sequence, .. } = id;
+    code::LOG_INCOMPLETE
+        .halt(format_args!("transaction {sequence} of {origin}: a chunk of it is missing in the log"))
+}
+
+pub(crate) fn missing_change(id: &WriteId) -> Halt {
+    let WriteId { origin, sequence, index, .. } = id;
+    code::LOG_INCOMPLETE
+        .halt(format_args!("transaction {sequence} of {origin} has no row change {index} of that key"))
 }
 
 struct Search<'a> {
@@ -85,7 +100,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn walk(&mut self, events: &[u8], checksums: bool) -> Result<(), String> {
+    fn walk(&mut self, events: &[u8], checksums: bool) -> Result<(), Halt> {
         let mut scratch = Vec::new();
         for_each_item::<KeyError>(events, checksums, &mut self.tables, &mut self.next_index, &mut |item| {
             if let Item::Change { table, index, change, .. } = item
@@ -97,6 +112,6 @@ impl Search<'_> {
             }
             Ok(())
         })
-        .map_err(|e| e.to_string())
+        .map_err(code::of_key)
     }
 }

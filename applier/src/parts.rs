@@ -7,6 +7,7 @@ use transaction::binlog::{SessionState, Tables};
 use transaction::record::{Body, Record};
 use transaction::{RecordNumber, RegionName};
 
+use crate::code;
 use crate::effect::{Carries, DecodeError, Part, Rules, SourceTransaction};
 use crate::feed::Large;
 use crate::logs::Logs;
@@ -63,12 +64,13 @@ impl Parts<'_> {
         if self.count() <= CHUNKS_MAX {
             return Ok(());
         }
-        Err(SqlFailure::Halt(format!(
+        let too_large = code::CONSTRAINT_CLASH.halt(format_args!(
             "a transaction in {} parts clashes with rows here at a unique key or foreign key, or finds rows that are not as \
              their history says; only smaller ones are settled row by row. Remove the rows that are in its way in this \
              region, then resume",
             self.count()
-        )))
+        ));
+        Err(too_large.into())
     }
 
     pub(crate) async fn load(
@@ -97,17 +99,20 @@ impl Chain<'_> {
         setup: &Setup,
     ) -> Result<Result<Part, Vec<transaction::key::Need>>, SqlFailure> {
         let number = RecordNumber(self.large.first_chunk.0 + place as u64);
-        let mut reader = setup.logs.reader(self.origin, number).map_err(SqlFailure::Halt)?;
-        let cut = || SqlFailure::Halt(format!("record {number} of {} is missing in its log", self.origin));
-        let bytes = reader.next().map_err(SqlFailure::Halt)?.ok_or_else(cut)?;
-        let record = Record::decode(bytes).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+        let mut reader = setup.logs.reader(self.origin, number)?;
+        let cut = || {
+            code::LOG_INCOMPLETE
+                .halt(format_args!("record {number} of {} is missing in its log", self.origin))
+        };
+        let bytes = reader.next()?.ok_or_else(cut)?;
+        let record = Record::decode(bytes).map_err(code::of_record)?;
         if record.number != number {
-            return Err(cut());
+            return Err(cut().into());
         }
         let events = match &record.body {
             Body::Chunk { index, events } if *index as usize == place => events,
             Body::Transaction(body) if body.chunks as usize == place => body.events,
-            _ => return Err(cut()),
+            _ => return Err(cut().into()),
         };
         let mut starts = self.starts.lock();
         let (mut tables, mut next_index) = starts.get(place).cloned().ok_or_else(cut)?;
@@ -128,7 +133,7 @@ impl Chain<'_> {
             Err(DecodeError::Table { schema, table, reason }) => {
                 Err(SqlFailure::Table { schema, table, reason: reason.to_string() })
             }
-            Err(other) => Err(SqlFailure::Halt(other.to_string())),
+            Err(other) => Err(other.code().halt(other).into()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a lane reports about each origin.
 
-use transaction::{RecordNumber, Sequence};
+use transaction::{Halt, RecordNumber, Sequence};
 
 /// What an origin's application does now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,10 +15,7 @@ pub enum State {
     /// A person paused it.
     Paused,
     /// A person must act.
-    Halted {
-        /// What, why, and what to do.
-        reason: String,
-    },
+    Halted(Halt),
     /// Not begun yet.
     #[default]
     Starting,

@@ -9,9 +9,10 @@ use transaction::binlog::{Item, TableMap, Tables, for_each_item};
 use transaction::key::KeyError;
 use transaction::key::Need;
 use transaction::record::{Body, Record};
-use transaction::{Context, Gtid, KeyHash, RecordNumber, Weights, WriteId, key_of};
+use transaction::{Context, Gtid, Halt, KeyHash, RecordNumber, Weights, WriteId, key_of};
 
-use crate::logs::Logs;
+use crate::code;
+use crate::logs::{Logs, misplaced, missing_change, missing_chunk};
 
 pub use lately::Lately;
 
@@ -40,21 +41,15 @@ pub enum Recall {
     #[error("it is not durable yet")]
     NotDurable,
     /// A person must act.
-    #[error("{0}")]
-    Halt(String),
-}
-
-impl From<String> for Recall {
-    fn from(reason: String) -> Self {
-        Self::Halt(reason)
-    }
+    #[error(transparent)]
+    Halt(#[from] Halt),
 }
 
 impl From<KeyError> for Recall {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Need(need) => Self::Needs(vec![need]),
-            other => Self::Halt(other.to_string()),
+            other => Self::Halt(code::of_key(other)),
         }
     }
 }
@@ -66,23 +61,19 @@ pub fn recall(logs: &dyn Logs, weights: &Weights, id: &WriteId, key: KeyHash) ->
     let Some(number) = logs.find(id.origin, id.sequence)? else { return Err(Recall::NotDurable) };
     let mut reader = logs.reader(id.origin, number)?;
     let Some(bytes) = reader.next()? else { return Err(Recall::NotDurable) };
-    let record = Record::decode(bytes).map_err(|e| e.to_string())?;
+    let record = Record::decode(bytes).map_err(code::of_record)?;
     let Some(transaction) = record.transaction() else {
-        return Err(Recall::Halt(format!(
-            "record {number} of {} should be transaction {}",
-            id.origin, id.sequence
-        )));
+        return Err(misplaced(number, id).into());
     };
     let tables = Tables::through(logs.view(id.origin));
     let mut search = Search { tables, next_index: 0, id, key, weights, before: None, after: None };
     if transaction.chunks > 0 {
-        let missing =
-            || format!("transaction {} of {}: a chunk of it is missing in the log", id.sequence, id.origin);
+        let missing = || missing_chunk(id);
         let first = number.0.checked_sub(transaction.chunks.into()).ok_or_else(missing)?;
         let mut chunks = logs.reader(id.origin, RecordNumber(first))?;
         for place in 0..transaction.chunks {
             let bytes = chunks.next()?.ok_or_else(missing)?;
-            let chunk = Record::decode(bytes).map_err(|e| e.to_string())?;
+            let chunk = Record::decode(bytes).map_err(code::of_record)?;
             match chunk.body {
                 Body::Chunk { index, events } if index == place => {
                     search.walk(events, chunk.event_checksums)?
@@ -94,10 +85,7 @@ pub fn recall(logs: &dyn Logs, weights: &Weights, id: &WriteId, key: KeyHash) ->
     search.walk(transaction.events, record.event_checksums)?;
     let Search { before, after, .. } = search;
     if before.is_none() && after.is_none() {
-        return Err(Recall::Halt(format!(
-            "transaction {} of {} has no row change {} of that key",
-            id.sequence, id.origin, id.index
-        )));
+        return Err(missing_change(id).into());
     }
     let context = transaction.context.clone();
     Ok(Recalled { before, after, context, gtid: transaction.gtid, commit_us: transaction.commit_us })

@@ -9,6 +9,7 @@ use conflict::Image;
 use transaction::RepairPlace;
 use transaction::binlog::RowsKind;
 
+use crate::code;
 use crate::contest::Desired;
 use crate::effect::rows_kind;
 use crate::session::SqlFailure;
@@ -34,7 +35,8 @@ impl Repair {
             None if row.forced => RowsKind::Delete,
             None => return Ok(None),
         };
-        let halt = |what: &str| SqlFailure::Halt(format!("a row of {} {what}", row.table.full_name()));
+        let halt =
+            |what: &str| code::INTERNAL_ERROR.halt(format_args!("a row of {} {what}", row.table.full_name()));
         let place = row.after.ok_or_else(|| halt("was repaired 255 times over; please report this"))?;
         // Two images of one event have one layout.
         let image = |image: &Option<Image>| image.as_ref().map(|image| image.bytes.clone());

@@ -10,8 +10,9 @@ use mysql_async::prelude::*;
 use mysql_async::{Conn, Error, Row};
 use transaction::binlog::{SessionState, TableMap};
 use transaction::key::Need;
-use transaction::{DdlStatement, Gtid, Hlc, RecordNumber, RegionName, Sequence, Weights};
+use transaction::{DdlStatement, Gtid, Halt, Hlc, RecordNumber, RegionName, Sequence, Weights};
 
+use crate::code;
 use crate::definitions::{self, Definition};
 use crate::locks;
 use crate::relations::{ForeignKey, Relations, TableName, UniqueKey};
@@ -60,8 +61,24 @@ pub enum SqlFailure {
     )]
     Fenced,
     /// A person must act.
-    #[error("{0}")]
-    Halt(String),
+    #[error(transparent)]
+    Halt(#[from] Halt),
+}
+
+impl SqlFailure {
+    /// The halt that is left when trying again does not help.
+    pub fn into_halt(self) -> Halt {
+        let (code, reason) = match self {
+            Self::Away(reason) | Self::Locked(reason) => (code::TARGET_ERROR, reason),
+            Self::Surprise(reason) | Self::Contested(reason) => (code::ROW_DIFFERS, reason),
+            Self::Clash(reason) => (code::CONSTRAINT_CLASH, reason),
+            Self::Check(reason) => (code::CHECK_VIOLATED, reason),
+            Self::Table { reason, .. } => (code::TABLE_UNFIT, reason),
+            Self::Fenced => (code::FENCED, Self::Fenced.to_string()),
+            Self::Halt(halt) => return halt,
+        };
+        code.halt(reason)
+    }
 }
 
 impl From<Error> for SqlFailure {
@@ -78,13 +95,17 @@ impl From<Error> for SqlFailure {
                 1048 if server.message.contains("'owner'") => Self::Fenced,
                 // Read-only, shutting down, killed, offline, too many connections.
                 1290 | 1836 | 1053 | 1317 | 1927 | 3032 | 3168 | 1040 | 4031 => Self::Away(text),
-                _ => Self::Halt(text),
+                1044 | 1045 | 1142 | 1143 | 1227 | 1370 => {
+                    Self::Halt(code::TARGET_MISSING_PRIVILEGE.halt(text))
+                }
+                1021 | 1114 => Self::Halt(code::TARGET_DISK_FULL.halt(text)),
+                _ => Self::Halt(code::TARGET_ERROR.halt(text)),
             },
             Error::Io(_) => Self::Away(text),
             Error::Driver(
                 mysql_async::DriverError::ConnectionClosed | mysql_async::DriverError::PoolDisconnected,
             ) => Self::Away(text),
-            _ => Self::Halt(text),
+            _ => Self::Halt(code::TARGET_ERROR.halt(text)),
         }
     }
 }
@@ -239,10 +260,11 @@ impl Target for Session {
         }
         let affected = self.run(&text).await?;
         if affected.get(1 + usize::from(gaps)) != Some(&1) {
-            return Err(SqlFailure::Halt(format!(
+            let missing = code::MARKER_MISSING.halt(format_args!(
                 "the marker of origin {origin} is missing in concord.marker: without it applied work would look local. \
                  Restore the row, or re-seed this region"
-            )));
+            ));
+            return Err(missing.into());
         }
         Ok(())
     }
@@ -309,7 +331,7 @@ impl Target for Session {
 
     async fn binlog_end(&mut self) -> Result<Passed, SqlFailure> {
         let end = binlog_end(&mut self.conn, self.tags).await?;
-        end.ok_or_else(|| SqlFailure::Halt("the server has no binary log; set log_bin".into()))
+        end.ok_or_else(|| code::TARGET_ERROR.halt("the server has no binary log; set log_bin").into())
     }
 
     /// Changes the marker once more, with the number of row changes sent, and commits.

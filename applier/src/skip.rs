@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 
 use transaction::binlog::{EventError, Item, Tables, for_each_item};
 use transaction::record::{Body, Record};
-use transaction::{RecordNumber, RegionName, Sequence};
+use transaction::{Halt, RecordNumber, RegionName, Sequence};
 
+use crate::code;
 use crate::ddl::{self, DdlPolicy, Verdict};
 use crate::effect::Rules;
 use crate::feed::{BatchLimits, Feed, FeedError, Gate, Next, Reach};
@@ -18,6 +19,20 @@ use crate::relations::TableName;
 use crate::scheduler::{Scheduler, Stop};
 use crate::target::Connector;
 use crate::wish::Named;
+
+/// Why a transaction is not passed over.
+pub(crate) enum Unskipped {
+    /// It is not to be, or cannot be: nothing has changed.
+    Refused(String),
+    /// Something else is in the way.
+    Stopped(Stop),
+}
+
+impl<S: Into<Stop>> From<S> for Unskipped {
+    fn from(stop: S) -> Self {
+        Self::Stopped(stop.into())
+    }
+}
 
 /// The next transaction of an origin, without its rows.
 struct Upcoming {
@@ -33,12 +48,14 @@ impl<C: Connector> Scheduler<C> {
         origin: RegionName,
         named: &Named,
         suspend: bool,
-    ) -> Result<String, Stop> {
+    ) -> Result<String, Unskipped> {
         let Some(reach) = self.reach(origin) else {
-            return Err(Stop::Halt(format!("no transaction of {origin} is applied here")));
+            return Err(Unskipped::Refused(format!("no transaction of {origin} is applied here")));
         };
         let Some(upcoming) = self.upcoming(origin, reach.record)? else {
-            return Err(Stop::Halt(format!("all that came of {origin} is applied: nothing is left to skip")));
+            return Err(Unskipped::Refused(format!(
+                "all that came of {origin} is applied: nothing is left to skip"
+            )));
         };
         let Upcoming { sequence, gtid, tables } = upcoming;
         let is_meant = match named {
@@ -46,14 +63,14 @@ impl<C: Connector> Scheduler<C> {
             Named::Gtid(meant) => *meant == gtid,
         };
         if !is_meant {
-            return Err(Stop::Halt(format!(
+            return Err(Unskipped::Refused(format!(
                 "only the next transaction of an origin can be skipped, which of {origin} is {sequence} (GTID {gtid})"
             )));
         }
         let name = format!("transaction {sequence} of {origin} (GTID {gtid})");
         if suspend {
             if tables.is_empty() {
-                return Err(Stop::Halt(format!("{name} writes no table: skip it without --suspend")));
+                return Err(Unskipped::Refused(format!("{name} writes no table: skip it without --suspend")));
             }
             let reason = format!("by request, since {name} cannot be applied");
             let tables: Vec<TableName> = tables.into_iter().collect();
@@ -73,9 +90,9 @@ impl<C: Connector> Scheduler<C> {
     }
 
     /// Applies the next transaction as if each of its rows had been decided in favour of what is here. Returns how many rows.
-    async fn leave_as_they_are(&mut self, origin: RegionName, reach: Reach) -> Result<u64, Stop> {
+    async fn leave_as_they_are(&mut self, origin: RegionName, reach: Reach) -> Result<u64, Unskipped> {
         let ignored = ddl::always(DdlPolicy::Ignore);
-        let mut feed = Feed::new(self.setup.logs.as_ref(), origin, reach).map_err(Stop::Halt)?;
+        let mut feed = Feed::new(self.setup.logs.as_ref(), origin, reach)?;
         let next = loop {
             let gate = Gate {
                 region: self.setup.region,
@@ -96,8 +113,8 @@ impl<C: Connector> Scheduler<C> {
                 Err(FeedError::Needs(needs)) => {
                     self.learn(needs).await.map_err(|failure| self.stop(failure))?;
                 }
-                Err(FeedError::Halt(reason) | FeedError::Table { reason, .. }) => {
-                    return Err(Stop::Halt(format!(
+                Err(FeedError::Halt(Halt { reason, .. }) | FeedError::Table { reason, .. }) => {
+                    return Err(Unskipped::Refused(format!(
                         "{reason}; its tables can be held back: skip it with --suspend"
                     )));
                 }
@@ -113,13 +130,13 @@ impl<C: Connector> Scheduler<C> {
                 (&large.reach, self.apply(origin, &parts, &large.reach).await?)
             }
             Next::WaitsFor { origin: other, sequence } => {
-                return Err(Stop::Halt(format!("it waits for transaction {sequence} of {other}")));
+                return Err(Unskipped::Refused(format!("it waits for transaction {sequence} of {other}")));
             }
             Next::AheadOfClock { .. } => {
-                return Err(Stop::Halt("its stamp is ahead of this region's clock".to_owned()));
+                return Err(Unskipped::Refused("its stamp is ahead of this region's clock".to_owned()));
             }
             Next::Batch(_) | Next::Drained => {
-                return Err(Stop::Halt(format!("nothing of {origin} is left to skip")));
+                return Err(Unskipped::Refused(format!("nothing of {origin} is left to skip")));
             }
         };
         self.skipping = false;
@@ -130,11 +147,11 @@ impl<C: Connector> Scheduler<C> {
 
     /// The transaction after a record, and which carried tables it writes; `None` if none has come.
     fn upcoming(&self, origin: RegionName, after: RecordNumber) -> Result<Option<Upcoming>, Stop> {
-        let mut reader = self.setup.logs.reader(origin, after.next()).map_err(Stop::Halt)?;
+        let mut reader = self.setup.logs.reader(origin, after.next())?;
         let (mut known, mut next_index) = (Tables::through(self.setup.logs.view(origin)), 0);
         let mut tables = BTreeSet::new();
-        while let Some(bytes) = reader.next().map_err(Stop::Halt)? {
-            let record = Record::decode(bytes).map_err(|e| Stop::Halt(e.to_string()))?;
+        while let Some(bytes) = reader.next()? {
+            let record = Record::decode(bytes).map_err(code::of_record)?;
             let (events, ended) = match &record.body {
                 Body::Chunk { events, .. } => (*events, None),
                 Body::Transaction(body) | Body::Repair { transaction: body, .. } => (body.events, Some(body)),
@@ -157,7 +174,7 @@ impl<C: Connector> Scheduler<C> {
                 }
                 Ok(())
             })
-            .map_err(|e| Stop::Halt(e.to_string()))?;
+            .map_err(code::of_event)?;
             if let Some(body) = ended {
                 return Ok(Some(Upcoming { sequence: record.sequence, gtid: body.gtid.to_string(), tables }));
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use transaction::{Hlc, RecordNumber, RegionName, Sequence, Suspended};
 
+use crate::code;
 use crate::effect::{Carries, Rules};
 use crate::feed::{Feed, FeedError, Gate, Next, Reach};
 use crate::lane::Lane;
@@ -45,8 +46,8 @@ impl CatchUp {
     /// The marker's change of a transaction that catches up with `origin`.
     pub(crate) fn marker(&self, origin: RegionName, owner: u64) -> Result<MarkerChange, SqlFailure> {
         let marker = self.markers.iter().find(|marker| marker.origin == origin);
-        let Applied { sequence, record, hlc, .. } =
-            *marker.ok_or_else(|| SqlFailure::Halt(format!("origin {origin} has no marker")))?;
+        let Applied { sequence, record, hlc, .. } = *marker
+            .ok_or_else(|| code::MARKER_MISSING.halt(format_args!("origin {origin} has no marker")))?;
         Ok(MarkerChange { lane: 0, origin, sequence, record, hlc, owner })
     }
 
@@ -125,10 +126,9 @@ impl<C: Connector> Scheduler<C> {
         }
         let markers = target.markers().await?;
         let Some(first) = markers.iter().find(|marker| origins.contains(&marker.origin)) else {
-            return Err(SqlFailure::Halt(format!(
-                "table {} cannot be suspended before a first origin is applied",
-                all_of(named)
-            )));
+            let early =
+                format!("table {} cannot be suspended before a first origin is applied", all_of(named));
+            return Err(code::MARKER_MISSING.halt(early).into());
         };
         let Applied { origin, sequence, record, hlc } = *first;
         target.use_tag(origin).await?;
@@ -211,7 +211,7 @@ impl<C: Connector> Scheduler<C> {
         let mut feeds: Vec<(Feed, Sequence)> = Vec::new();
         for marker in &markers {
             let Some(from) = self.held_back(marker, applied.get(marker.origin))? else { continue };
-            let feed = Feed::new(self.setup.logs.as_ref(), marker.origin, from).map_err(Stop::Halt)?;
+            let feed = Feed::new(self.setup.logs.as_ref(), marker.origin, from)?;
             feeds.push((feed, marker.sequence));
         }
         loop {
@@ -235,8 +235,9 @@ impl<C: Connector> Scheduler<C> {
                     };
                     match result {
                         Ok(next) => break next,
-                        Err(FeedError::Halt(reason) | FeedError::Table { reason, .. }) => {
-                            return Err(Stop::Halt(reason));
+                        Err(FeedError::Halt(halt)) => return Err(halt.into()),
+                        Err(FeedError::Table { reason, .. }) => {
+                            return Err(code::TABLE_UNFIT.halt(reason).into());
                         }
                         Err(FeedError::Needs(needs)) => {
                             self.learn(needs).await.map_err(|failure| self.stop(failure))?;
@@ -273,10 +274,11 @@ impl<C: Connector> Scheduler<C> {
             }
             if !progressed {
                 if let Some((origin, sequence)) = waits {
-                    return Err(Stop::Halt(format!(
+                    let astray = code::INTERNAL_ERROR.halt(format_args!(
                         "what was held back of {schema}.{table} waits for transaction {sequence} of {origin}, which is not \
                          held back: please report this"
-                    )));
+                    ));
+                    return Err(astray.into());
                 }
                 break;
             }
@@ -293,12 +295,13 @@ impl<C: Connector> Scheduler<C> {
             return Ok(None);
         }
         let next = applied.next();
-        let found = self.setup.logs.find(marker.origin, next).map_err(Stop::Halt)?;
+        let found = self.setup.logs.find(marker.origin, next)?;
         let Some(number) = found else {
-            return Err(Stop::Halt(format!(
+            let gone = code::LOG_BEGINS_LATE.halt(format_args!(
                 "the log of {} no longer holds transaction {next}, which was held back; seed this region anew",
                 marker.origin
-            )));
+            ));
+            return Err(gone.into());
         };
         let record = RecordNumber(number.0.saturating_sub(1));
         Ok(Some(Reach { record, sequence: applied, hlc: Hlc(0), claim: Default::default(), commit_us: 0 }))

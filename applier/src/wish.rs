@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use transaction::{RegionName, Sequence};
+use transaction::{Halt, RegionName, Sequence};
 
 use crate::scheduler::{Scheduler, Stop};
+use crate::skip::Unskipped;
 use crate::suspension::Decide;
 use crate::target::Connector;
 
@@ -88,12 +89,15 @@ impl<C: Connector> Scheduler<C> {
             Wish::Suspend { schema, table, reason } => {
                 match self.suspend(&[(schema.clone(), table.clone())], reason).await {
                     Ok(()) => Ok(format!("table {schema}.{table} is suspended")),
-                    Err(failure) => Err(self.stop(failure)),
+                    Err(failure) => Err(self.stop(failure).into()),
                 }
             }
             Wish::Resume { schema, table, decide } => {
                 let caught_up = self.catch_up(schema, table, *decide).await;
-                caught_up.map(|()| format!("table {schema}.{table} is applied again"))
+                match caught_up {
+                    Ok(()) => Ok(format!("table {schema}.{table} is applied again")),
+                    Err(stop) => Err(stop.into()),
+                }
             }
             Wish::Skip { origin, named, suspend } => self.skip(*origin, named, *suspend).await,
             Wish::AcceptSkew { origin } => {
@@ -107,13 +111,13 @@ impl<C: Connector> Scheduler<C> {
         self.skipping = false;
         let said = match done {
             Ok(done) => Ok(done),
-            Err(Stop::Halt(reason)) => {
+            Err(Unskipped::Refused(reason) | Unskipped::Stopped(Stop::Halt(Halt { reason, .. }))) => {
                 // What was begun is undone; the origins go on.
                 tracing::error!("{wish:?}: {reason}");
                 self.lane = None;
                 Err(reason)
             }
-            Err(other) => {
+            Err(Unskipped::Stopped(other)) => {
                 self.setup.wishes.0.lock().push_front((wish, answer));
                 return Err(other);
             }

@@ -5,13 +5,16 @@ mod support;
 #[path = "../../transaction/tests/synthetic/mod.rs"]
 mod synthetic;
 
+use applier::code;
 use applier::feed::{Batch, BatchLimits, Feed, FeedError, Gate, Next, Reach};
 use applier::logs::{Logs, RecordReader};
 use support::{OneLog, TestRules, name, open_gate};
 use synthetic::{Col, Val, gtid, image, insert, query, rows, table_map, xid};
 use transaction::binlog::RowsKind;
 use transaction::record::Body;
-use transaction::{Context, Gtid, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, WriteId};
+use transaction::{
+    Context, Gtid, Halt, HaltCode, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, WriteId,
+};
 
 const WIDE: BatchLimits = BatchLimits { transactions_max: 100, bytes_max: 1 << 20 };
 
@@ -47,9 +50,13 @@ fn sequences(batch: &Batch) -> Vec<u64> {
     batch.part.transactions.iter().map(|source| source.sequence.0).collect()
 }
 
-fn halt(result: Result<Next, FeedError>) -> String {
+/// The reason of a halt that must have this code.
+fn halt(result: Result<Next, FeedError>, code: HaltCode) -> String {
     match result {
-        Err(FeedError::Halt(reason)) => reason,
+        Err(FeedError::Halt(halt)) => {
+            assert_eq!(halt.code, code, "{halt}");
+            halt.reason
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -125,18 +132,18 @@ struct Stumbling(OneLog);
 struct StumblingReader(Box<dyn RecordReader>, u32);
 
 impl RecordReader for StumblingReader {
-    fn next(&mut self) -> Result<Option<&[u8]>, String> {
+    fn next(&mut self) -> Result<Option<&[u8]>, Halt> {
         self.1 += 1;
-        if self.1 == 2 { Err("the disk".to_owned()) } else { self.0.next() }
+        if self.1 == 2 { Err(code::LOG_INCOMPLETE.halt("the disk")) } else { self.0.next() }
     }
 }
 
 impl Logs for Stumbling {
-    fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String> {
+    fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, Halt> {
         Ok(Box::new(StumblingReader(self.0.reader(origin, from)?, 0)))
     }
 
-    fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String> {
+    fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, Halt> {
         self.0.find(origin, sequence)
     }
 }
@@ -229,7 +236,7 @@ fn a_gap_in_the_sequence_numbers_halts() {
     let (mut feed, none) = (feed(&log), Context::new());
     assert_eq!(sequences(&batch(&mut feed, &none)), [1]);
     for _ in 0..2 {
-        let reason = halt(next(&mut feed, &none));
+        let reason = halt(next(&mut feed, &none), code::LOG_BEGINS_LATE);
         assert!(reason.contains("goes on with transaction 3 where 2 is due"), "{reason}");
     }
 }
@@ -288,7 +295,7 @@ fn chunks_that_were_abandoned_are_passed_over() {
 fn more_chunks_than_records_halt() {
     let log = OneLog::default();
     log.transaction(1, &[], 9, &events(1));
-    let reason = halt(next(&mut feed(&log), &Context::new()));
+    let reason = halt(next(&mut feed(&log), &Context::new()), code::LOG_INCOMPLETE);
     assert!(reason.contains("claims 9 chunks before it"), "{reason}");
 }
 
@@ -317,7 +324,7 @@ fn a_transaction_that_cannot_be_read_is_named_and_comes_again() {
     let first = batch(&mut feed, &none);
     assert_eq!((sequences(&first), first.part.effects.len()), (vec![1], 1));
     for _ in 0..2 {
-        let reason = halt(next(&mut feed, &none));
+        let reason = halt(next(&mut feed, &none), code::DDL_NOT_CARRIED);
         assert!(reason.contains("transaction 2 of us") && reason.contains("record 2"), "{reason}");
         assert!(reason.contains("[mesh] ddl"), "{reason}");
     }
@@ -359,7 +366,7 @@ fn ddl_comes_alone_between_what_is_before_and_after_it() {
 fn records_that_this_version_does_not_apply_halt() {
     let log = OneLog::default();
     log.append(0, 1, Body::Prepare { xid: "x".into(), gtid: Gtid::default(), events: b"" });
-    let reason = halt(next(&mut feed(&log), &Context::new()));
+    let reason = halt(next(&mut feed(&log), &Context::new()), code::RECORD_UNKNOWN);
     assert!(reason.contains("Prepare") && reason.contains("record 1 of us"), "{reason}");
 }
 
@@ -403,7 +410,7 @@ fn repairs_without_a_place_for_each_halt() {
     let first = batch(&mut feed, &none);
     assert_eq!((sequences(&first), first.part.effects.len()), (vec![1], 1));
     for _ in 0..2 {
-        let reason = halt(next(&mut feed, &none));
+        let reason = halt(next(&mut feed, &none), code::LOG_INCOMPLETE);
         assert!(
             reason.contains("transaction 2 of us") && reason.contains("2 repairs and the places of 1"),
             "{reason}"
@@ -434,10 +441,10 @@ fn an_image_is_read_back_from_the_log_by_its_key_also_out_of_a_chain() {
     assert_eq!(read(1, 0, 1).unwrap().unwrap()[1..5], 1i32.to_le_bytes());
     assert_eq!(read(2, 1, 3).unwrap(), Some(row(3)));
     assert_eq!(read(2, 2, 4).unwrap(), Some(row(4)));
-    assert!(read(2, 1, 4).unwrap_err().contains("no row change 1 of that key"));
+    assert!(read(2, 1, 4).unwrap_err().reason.contains("no row change 1 of that key"));
     assert_eq!(read(3, 0, 1).unwrap(), None, "not durable yet");
     log.transaction(3, &[], 1, &events(1));
-    assert!(read(3, 0, 1).unwrap_err().contains("a chunk of it is missing"));
+    assert!(read(3, 0, 1).unwrap_err().reason.contains("a chunk of it is missing"));
     log.repair(4, &[], &[place(1, 1), place(1, 2)], &[insert(5, 50), insert(6, 60)].concat());
     assert_eq!(read(4, 1, 6).unwrap(), Some(row(6)), "of a repair as well");
 }

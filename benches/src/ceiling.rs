@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::task::JoinSet;
-use transaction::{Context, Hlc, RecordNumber, RegionName, Sequence, Weights};
+use transaction::{Context, Halt, Hlc, RecordNumber, RegionName, Sequence, Weights};
 
 /// Of these numbers of connections, the best counts.
 const CONNECTIONS: [usize; 4] = [1, 2, 4, 8];
@@ -139,11 +139,11 @@ fn texts(scene: &Scene, backlog: &Backlog) -> Result<VecDeque<String>> {
     let store = Store::open_read_only(scene.log_dir(TARGET)).map_err(|error| failed(error.to_string()))?;
     let copy = Copy(store.log(origin).map_err(|error| failed(error.to_string()))?);
     let before = Sequence(backlog.last_sequence - backlog.transactions);
-    let first = copy.find(origin, before.next()).map_err(failed)?;
+    let first = copy.find(origin, before.next()).map_err(|halt| failed(halt.reason))?;
     let first = first.ok_or_else(|| failed(format!("it has no transaction {}", before.next())))?;
     let record = RecordNumber(first.0 - 1);
     let reach = Reach { record, sequence: before, hlc: Hlc(0), claim: Context::new(), commit_us: 0 };
-    let mut feed = Feed::new(&copy, origin, reach).map_err(failed)?;
+    let mut feed = Feed::new(&copy, origin, reach).map_err(|halt| failed(halt.reason))?;
     let (weights, policies) = (Weights::default(), ddl::always(DdlPolicy::Ignore));
     let carries: applier::effect::Carries = Arc::new(|schema, _| schema != "concord");
     let rules = Rules { carries: &carries, weights: &weights, ddl: &policies };
@@ -177,24 +177,20 @@ fn texts(scene: &Scene, backlog: &Backlog) -> Result<VecDeque<String>> {
 struct Copy(Arc<Log>);
 
 impl Logs for Copy {
-    fn reader(
-        &self,
-        _: RegionName,
-        from: RecordNumber,
-    ) -> std::result::Result<Box<dyn RecordReader>, String> {
-        let reader = self.0.read_from(from).map_err(|error| error.to_string())?;
+    fn reader(&self, _: RegionName, from: RecordNumber) -> std::result::Result<Box<dyn RecordReader>, Halt> {
+        let reader = self.0.read_from(from)?;
         Ok(Box::new(Reader(reader)))
     }
 
-    fn find(&self, _: RegionName, sequence: Sequence) -> std::result::Result<Option<RecordNumber>, String> {
-        self.0.find_sequence(sequence).map_err(|error| error.to_string())
+    fn find(&self, _: RegionName, sequence: Sequence) -> std::result::Result<Option<RecordNumber>, Halt> {
+        Ok(self.0.find_sequence(sequence)?)
     }
 }
 
 struct Reader(LogReader);
 
 impl RecordReader for Reader {
-    fn next(&mut self) -> std::result::Result<Option<&[u8]>, String> {
-        Ok(self.0.next_record().map_err(|error| error.to_string())?.map(|record| record.bytes))
+    fn next(&mut self) -> std::result::Result<Option<&[u8]>, Halt> {
+        Ok(self.0.next_record()?.map(|record| record.bytes))
     }
 }

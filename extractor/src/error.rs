@@ -1,7 +1,9 @@
 //! Why extraction stops.
 
 use transaction::binlog::EventError;
-use transaction::{RegionName, Sequence};
+use transaction::{Halt, HaltCode, RegionName, Sequence};
+
+use crate::code;
 
 /// Where in the binlog something was read, for messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -206,6 +208,32 @@ pub enum ExtractError {
         place: Place,
     },
     /// The receiver of the records failed.
-    #[error("{0}")]
-    Sink(String),
+    #[error(transparent)]
+    Sink(#[from] Halt),
+}
+
+impl ExtractError {
+    /// What a person is to do about it.
+    pub fn code(&self) -> HaltCode {
+        match self {
+            Self::Event { source, .. } => code::of_event(source),
+            Self::StatementDml { .. } => code::STATEMENT_FORMAT_DML,
+            Self::UnknownStatement { .. } | Self::Xa { .. } | Self::Order { .. } => code::EVENT_UNKNOWN,
+            Self::XaUnknown { .. } => code::XA_PREPARE_UNKNOWN,
+            Self::Anonymous { .. } => code::TRANSACTION_WITHOUT_GTID,
+            Self::WriteForbidden { .. } => code::LOCAL_WRITE_FORBIDDEN,
+            Self::TagDisagrees { .. } => code::ORIGIN_TAG_MISUSED,
+            Self::MarkerLate { .. } | Self::Repair { .. } => code::OWN_SCHEMA_WRITTEN,
+            Self::RowCount { .. } => code::ROW_COUNT_DIFFERS,
+            Self::TooLarge { .. } => code::EVENT_TOO_LARGE,
+            Self::HistoryDiffers { .. } => code::BINLOG_HISTORY_DIFFERS,
+            Self::Sink(halt) => halt.code,
+        }
+    }
+}
+
+impl From<ExtractError> for Halt {
+    fn from(error: ExtractError) -> Self {
+        error.code().halt(error)
+    }
 }

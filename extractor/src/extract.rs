@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use transaction::binlog::{Event, EventError, EventKind, GtidEvent, Tables, for_each_event};
 use transaction::record::{Body, Lineage, PositionBody};
-use transaction::{Context, Gtid, GtidSet, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Uuid};
+use transaction::{Context, Gtid, GtidSet, Halt, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Uuid};
 
 use crate::error::{ExtractError, Place};
 use crate::group::{Group, GroupKind, Reading, Xa};
@@ -33,19 +33,19 @@ impl Default for Limits {
 pub trait Sink {
     /// Events of a local transaction, in order; in several calls if it is large, of which `last` marks the last. Its
     /// writes are to be in the history index before [`Sink::passed`] says that the extractor is beyond them.
-    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String>;
+    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), Halt>;
     /// The repairs of an applied transaction, which are a record of their own. `events` has a Table_map and a Rows event for
     /// each, without checksums; `places` says for each, in order, where it stands in the fold order. To be in the history
     /// index before [`Sink::passed`] as well.
-    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String>;
+    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), Halt>;
     /// The stamp of another origin's transaction, which was applied here and so is in this region's copy of that log.
-    fn hlc(&mut self, origin: RegionName, sequence: Sequence) -> Result<Hlc, String>;
+    fn hlc(&mut self, origin: RegionName, sequence: Sequence) -> Result<Hlc, Halt>;
     /// A place for events of an XA transaction that is too large for memory and not committed yet.
-    fn spool(&mut self) -> Result<Box<dyn Spool>, String>;
+    fn spool(&mut self) -> Result<Box<dyn Spool>, Halt>;
     /// The transaction whose events came last will come again from its beginning: the connection broke.
     fn forget(&mut self);
     /// One encoded record; numbers are dense. Not yet durable when this returns.
-    fn append(&mut self, record: &[u8]) -> Result<(), String>;
+    fn append(&mut self, record: &[u8]) -> Result<(), Halt>;
     /// Everything up to `progress` has been handed over.
     fn passed(&mut self, progress: Progress<'_>);
 }
@@ -327,9 +327,9 @@ impl<S: Sink> Extractor<S> {
     fn spool(&mut self, group: &mut Group) -> Result<(), ExtractError> {
         let spool = match &mut group.spool {
             Some(spool) => spool,
-            none => none.insert(self.sink.spool().map_err(ExtractError::Sink)?),
+            none => none.insert(self.sink.spool()?),
         };
-        spool.push(&group.events).map_err(ExtractError::Sink)?;
+        spool.push(&group.events)?;
         group.events.clear();
         Ok(())
     }
@@ -377,7 +377,7 @@ impl<S: Sink> Extractor<S> {
     }
 
     fn feed(&mut self, group: &Group, stamp: &Stamp, last: bool) -> Result<(), ExtractError> {
-        self.sink.writes(stamp, &group.events, group.checksums, last).map_err(ExtractError::Sink)
+        Ok(self.sink.writes(stamp, &group.events, group.checksums, last)?)
     }
 
     fn commit(&mut self, wall_us: u64) -> Result<(), ExtractError> {

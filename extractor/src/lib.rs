@@ -18,6 +18,7 @@
 //!
 //! **Where to start.** [`Extractor::on_event`].
 
+pub mod code;
 pub mod error;
 mod extract;
 mod group;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use transaction::Gtid;
+use transaction::{Gtid, Halt};
 
 use crate::group::Group;
 
@@ -17,10 +17,10 @@ const MEMORY_MAX: usize = 8 << 20;
 /// Holds events beyond what fits in memory. They need not outlive the process.
 pub trait Spool {
     /// Adds a part: whole events.
-    fn push(&mut self, events: &[u8]) -> Result<(), String>;
+    fn push(&mut self, events: &[u8]) -> Result<(), Halt>;
 
     /// The parts in order, one a call; `None` after the last.
-    fn next(&mut self) -> Result<Option<Vec<u8>>, String>;
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Halt>;
 }
 
 /// A prepared transaction.

@@ -28,6 +28,7 @@ const SERVER: &str = "01010101-0101-0101-0101-010101010101";
 fn statement_dml_halts() {
     let (error, given) = halt(fresh(), include_bytes!("../../transaction/tests/events/statement.bin"));
     let ExtractError::StatementDml { statement, .. } = &error else { panic!("{error}") };
+    assert_eq!(error.code(), "statement-format-dml");
     assert_eq!(statement, "INSERT INTO bare VALUES (77, 'text')");
     assert!(error.to_string().contains("binlog_format = ROW"), "{error}");
     assert!(given.records.is_empty());
@@ -37,12 +38,14 @@ fn statement_dml_halts() {
 fn a_transaction_without_gtid_halts() {
     let (error, _) = halt(fresh(), &event(34, 1, &[0; 60]));
     assert!(matches!(error, ExtractError::Anonymous { .. }), "{error}");
+    assert_eq!(error.code(), "transaction-without-gtid");
 }
 
 #[test]
 fn an_unknown_statement_halts() {
     let (error, _) = halt(fresh(), &[gtid(1, 1, 1), query("r", "FROBNICATE t")].concat());
     assert!(matches!(error, ExtractError::UnknownStatement { .. }), "{error}");
+    assert_eq!(error.code(), "event-unknown");
     assert_names(&error, &format!("{SERVER}:1"));
 }
 
@@ -52,6 +55,7 @@ fn an_unknown_event_type_halts() {
     let place = extractor::Place { file: "binlog.000001".into(), offset: 9 };
     let error = extractor.on_event(&event(77, 1, &[]), true, place, 0).unwrap_err();
     assert!(matches!(error, ExtractError::Event { source: EventError::UnknownType(77), .. }), "{error}");
+    assert_eq!(error.code(), "event-unknown");
 }
 
 #[test]
@@ -69,6 +73,7 @@ fn a_write_in_a_region_that_must_not_write_halts() {
     let applied = group(1, &[marker("us", 1, 1, 1), insert(1, 1)]);
     let (error, given) = halt(resume, &[applied, group(2, &[insert(1, 1)])].concat());
     assert!(matches!(error, ExtractError::WriteForbidden { .. }), "{error}");
+    assert_eq!(error.code(), "local-write-forbidden");
     assert_names(&error, &format!("{SERVER}:2"));
     assert!(given.records.is_empty());
     assert_eq!(given.passed.len(), 1, "the applied one is no write of this region");
@@ -83,6 +88,7 @@ fn a_marker_of_another_origin_than_the_tag_halts() {
         matches!(error, ExtractError::TagDisagrees { what: "a marker of another origin", .. }),
         "{error}"
     );
+    assert_eq!(error.code(), "origin-tag-misused");
     assert_names(&error, &format!("{SERVER}:us:1"));
 }
 
@@ -98,6 +104,7 @@ fn a_regions_tag_without_its_marker_halts() {
 fn a_marker_after_other_rows_halts() {
     let (error, given) = halt(fresh(), &group(1, &[insert(1, 1), marker("us", 1, 1, 1)]));
     assert!(matches!(error, ExtractError::MarkerLate { .. }), "{error}");
+    assert_eq!(error.code(), "own-schema-written");
     assert_names(&error, &format!("{SERVER}:1"));
     assert!(given.records.is_empty());
 }
@@ -121,6 +128,7 @@ fn another_sequence_number_where_the_log_has_one_halts_without_a_chunk_of_it() {
     let mut extractor = extractor.with_limits(Limits { chunk_len: 50, ..Limits::default() });
     let error = feed(&mut extractor, &group(5, &[insert(1, 1), insert(2, 2)])).unwrap_err();
     assert!(matches!(error, ExtractError::HistoryDiffers { .. }), "{error}");
+    assert_eq!(error.code(), "binlog-history-differs");
     assert!(recorder.0.borrow().records.is_empty());
 }
 
@@ -163,6 +171,7 @@ fn events_out_of_order_halt() {
     for stream in [xid(), insert(1, 1), [gtid(1, 1, 1), gtid(1, 2, 1)].concat()] {
         let (error, _) = halt(fresh(), &stream);
         assert!(matches!(error, ExtractError::Order { .. }), "{error}");
+        assert_eq!(error.code(), "event-unknown");
     }
 }
 
@@ -176,6 +185,7 @@ fn an_event_that_no_target_could_take_halts_with_its_table() {
     let rows = synthetic::rows(transaction::binlog::RowsKind::Write, 1, 2, &many);
     let error = feed(&mut extractor, &group(1, &[map, rows])).unwrap_err();
     let ExtractError::TooLarge { event: "Write_rows", table, .. } = &error else { panic!("{error}") };
+    assert_eq!(error.code(), "event-too-large");
     assert_eq!(table, "r.t");
     assert!(recorder.0.borrow().records.is_empty());
 }
@@ -194,7 +204,8 @@ fn after_a_halt_in_mid_transaction_a_reconnect_gives_the_same_stamp_again() {
     // Nor does a log that fails lose a number.
     recorder.0.borrow_mut().broken = true;
     feed(&mut extractor, &group(1, &[])).unwrap();
-    feed(&mut extractor, &group(2, &[insert(1, 1)])).unwrap_err();
+    let error = feed(&mut extractor, &group(2, &[insert(1, 1)])).unwrap_err();
+    assert_eq!(error.code(), support::DISK_FULL, "what the log says goes on as it is");
     extractor.reconnect();
     recorder.0.borrow_mut().records.clear();
     feed(&mut extractor, &group(2, &[insert(1, 1)])).unwrap();

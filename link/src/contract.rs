@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use tokio::sync::mpsc;
-use transaction::{RecordNumber, RegionName};
+use transaction::{Halt, RecordNumber, RegionName};
 
 use crate::beat::{Beat, Heard};
 use crate::error::LinkError;
@@ -118,12 +118,12 @@ pub trait RecordSink: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkError(
     /// Names the thing, the reason and the remedy.
-    pub String,
+    pub Halt,
 );
 
 impl fmt::Display for SinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 

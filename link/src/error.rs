@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use transaction::RegionName;
+use transaction::{Halt, HaltCode, RegionName};
 
+use crate::code;
 use crate::frame::FrameError;
 use crate::refusal::Refusal;
 use crate::tls;
@@ -66,6 +67,8 @@ pub enum LinkError {
         reason: String,
         /// What to do.
         remedy: String,
+        /// What kind of thing that is.
+        code: HaltCode,
     },
     /// The other end is not Concord.
     #[error("{peer} is not Concord: it began with \"{first}\"; check the link address in [mesh.regions]")]
@@ -115,12 +118,12 @@ pub enum LinkError {
         reason: String,
     },
     /// The sink could not store.
-    #[error("cannot store records of {origin}: {reason}")]
+    #[error("cannot store records of {origin}: {halt}")]
     Sink {
         /// Whose log.
         origin: RegionName,
         /// Why, with the remedy, in the sink's words.
-        reason: String,
+        halt: Halt,
     },
     /// The provider could not read.
     #[error("cannot send records of {origin} to {peer}: {reason}")]
@@ -164,16 +167,29 @@ pub enum Trouble {
 impl LinkError {
     /// Whether it heals by itself.
     pub fn trouble(&self) -> Trouble {
-        use crate::RefusalCode::{ShuttingDown, Unavailable};
-        match self {
-            Self::Unreachable { .. } | Self::Lost { .. } | Self::Silent { .. } | Self::Stopped { .. } => {
-                Trouble::Away
-            }
-            Self::RefusedByPeer { refusal, .. } if matches!(refusal.code, ShuttingDown | Unavailable) => {
-                Trouble::Away
-            }
-            _ => Trouble::NeedsPerson,
+        match self.code() {
+            None => Trouble::Away,
+            Some(_) => Trouble::NeedsPerson,
         }
+    }
+
+    /// What a person is to do about it; `None`: it heals by itself.
+    pub fn code(&self) -> Option<HaltCode> {
+        Some(match self {
+            Self::Unreachable { .. } | Self::Lost { .. } | Self::Silent { .. } | Self::Stopped { .. } => {
+                return None;
+            }
+            Self::CertificateFile { .. } => code::LINK_CERTIFICATE_INVALID,
+            Self::Tls { code, .. } => *code,
+            Self::Stranger { .. } => code::LINK_STRANGER,
+            Self::RefusedByPeer { refusal, .. } => return refusal.code.halt(),
+            // What this side refuses, it refuses until a person has acted.
+            Self::Refused { refusal, .. } => refusal.code.halt().unwrap_or(code::LINK_PROTOCOL),
+            Self::Protocol { .. } | Self::Answer { .. } | Self::QuestionTooLong { .. } => code::LINK_PROTOCOL,
+            Self::Records { .. } => code::LINK_RECORDS_DAMAGED,
+            Self::Sink { halt, .. } => halt.code,
+            Self::Provider { .. } => code::LINK_LOG_UNREADABLE,
+        })
     }
 
     /// The refusal, of either side.

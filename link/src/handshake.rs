@@ -195,6 +195,7 @@ fn stranger(peer: &str, preface: &[u8]) -> LinkError {
             peer,
             reason,
             remedy: "set region.link.tls the same in both regions".to_owned(),
+            code: crate::code::LINK_TLS_MODE,
         };
     }
     LinkError::Stranger { peer, first: preface.escape_ascii().to_string() }

@@ -26,6 +26,7 @@
 mod answer;
 mod backoff;
 mod beat;
+pub mod code;
 mod congestion;
 pub mod contract;
 mod credit;

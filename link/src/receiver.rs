@@ -169,7 +169,7 @@ impl Receiving<'_> {
                 batches.push(batch);
             }
             let durable = self.sink.store(batches).await;
-            let durable = durable.map_err(|e| LinkError::Sink { origin: self.origin, reason: e.0 })?;
+            let durable = durable.map_err(|e| LinkError::Sink { origin: self.origin, halt: e.0 })?;
             self.flow.give(bytes, &self.label)?;
             // When the connection is over nobody is left to acknowledge to.
             let _ = stored.send(message::Ack { credit: bytes, durable: durable.0 });

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use transaction::HaltCode;
+
+use crate::code;
+
 /// Why a side will not go on. The numbers are part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -58,6 +62,23 @@ impl RefusalCode {
             ShuttingDown,
         ];
         known.into_iter().find(|code| *code as u32 == number).unwrap_or(Other)
+    }
+
+    /// What a person is to do about it; `None`: it heals by itself.
+    pub fn halt(self) -> Option<HaltCode> {
+        match self {
+            Self::ShuttingDown | Self::Unavailable => None,
+            Self::Malformed | Self::Other => Some(code::LINK_PROTOCOL),
+            Self::Protocol | Self::Format => Some(code::LINK_VERSION),
+            Self::Mesh | Self::UnknownRegion | Self::WrongRegion | Self::UnknownOrigin => {
+                Some(code::LINK_WRONG_REGION)
+            }
+            Self::Fingerprint => Some(code::MESH_DIFFERS),
+            Self::Epoch => Some(code::EPOCH_DIFFERS),
+            Self::Certificate => Some(code::LINK_CERTIFICATE_NAME),
+            Self::Gone => Some(code::LINK_RECORD_REMOVED),
+            Self::Ahead => Some(code::LINK_LOG_SHORTER),
+        }
     }
 }
 

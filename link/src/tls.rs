@@ -17,8 +17,9 @@ use rustls::{
     client::verify_server_name,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use transaction::RegionName;
+use transaction::{HaltCode, RegionName};
 
+use crate::code;
 use crate::error::LinkError;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::renewal::Tls;
@@ -82,17 +83,18 @@ impl Loaded {
         let provider = Arc::new(ring::default_provider());
         let servers = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
             .build()
-            .map_err(|e| bad(&files.ca, e.to_string(), REISSUE))?;
+            .map_err(|e| bad(&files.ca, e.to_string(), REISSUE.remedy))?;
         let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
             .build()
-            .map_err(|e| bad(&files.ca, e.to_string(), REISSUE))?;
+            .map_err(|e| bad(&files.ca, e.to_string(), REISSUE.remedy))?;
         check_own(&chain, region, servers.as_ref(), clients.as_ref()).map_err(|e| {
-            let (reason, remedy) = describe(&e);
+            let (reason, Advice { remedy, .. }) = describe(&e);
             bad(&files.cert, format!("is not good for region {region}: {reason}"), remedy)
         })?;
 
-        let pair =
-            |e: Error| bad(&files.key, format!("does not go with {}: {e}", files.cert.display()), REISSUE);
+        let pair = |e: Error| {
+            bad(&files.key, format!("does not go with {}: {e}", files.cert.display()), REISSUE.remedy)
+        };
         let server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])
             .map_err(pair)?
@@ -103,8 +105,6 @@ impl Loaded {
         Ok(Self { acceptor: Arc::new(server).into(), connector: Arc::new(client).into() })
     }
 }
-
-const REISSUE: &str = "make the certificate again with `concord certs`";
 
 fn client_config(
     provider: Arc<CryptoProvider>,
@@ -169,18 +169,38 @@ pub(crate) fn check_name(certificate: &CertificateDer<'_>, region: RegionName) -
 /// The error of a connection that TLS ended, if it did.
 pub(crate) fn explain(peer: &str, error: &io::Error) -> Option<LinkError> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
-    let (reason, remedy) = describe(error);
-    Some(LinkError::Tls { peer: peer.to_owned(), reason, remedy: remedy.to_owned() })
+    let (reason, Advice { code, remedy }) = describe(error);
+    Some(LinkError::Tls { peer: peer.to_owned(), reason, remedy: remedy.to_owned(), code })
 }
 
-/// Reason and remedy of a TLS error.
-fn describe(error: &Error) -> (String, &'static str) {
-    const ONE_CA: &str =
-        "give both regions certificates of the same CA (`concord certs` with the mesh's ca.pem and ca.key)";
-    const NAMES: &str = "the certificate must bear the name of the region: check the address of the region in [mesh.regions] and \
-                         the files in its [region.link]";
-    const CLOCK: &str = "compare the clocks of both machines, and make the certificate again with `concord certs` if it has expired";
-    const BOTH: &str = "set region.link.tls the same in both regions";
+/// What a person is to do about a TLS error: its code, and in words.
+struct Advice {
+    code: HaltCode,
+    remedy: &'static str,
+}
+
+const ONE_CA: Advice = Advice {
+    code: code::LINK_CERTIFICATE_AUTHORITY,
+    remedy: "give both regions certificates of the same CA (`concord certs` with the mesh's ca.pem and ca.key)",
+};
+const NAMES: Advice = Advice {
+    code: code::LINK_CERTIFICATE_NAME,
+    remedy: "the certificate must bear the name of the region: check the address of the region in [mesh.regions] and \
+             the files in its [region.link]",
+};
+const CLOCK: Advice = Advice {
+    code: code::LINK_CERTIFICATE_TIME,
+    remedy: "compare the clocks of both machines, and make the certificate again with `concord certs` if it has expired",
+};
+const BOTH: Advice =
+    Advice { code: code::LINK_TLS_MODE, remedy: "set region.link.tls the same in both regions" };
+const REISSUE: Advice = Advice {
+    code: code::LINK_CERTIFICATE_INVALID,
+    remedy: "make the certificate again with `concord certs`",
+};
+
+/// Reason of a TLS error, and what to do.
+fn describe(error: &Error) -> (String, Advice) {
     use AlertDescription as Alert;
     use CertificateError as Cert;
     let text = error.to_string();

@@ -62,11 +62,14 @@ async fn records_that_are_not_held_are_refused_with_the_reason() {
     let log = MemoryLog::new(5, [10; 100]);
     let served = serve(identity("us"), us, options(), &log).await;
     let link = client("eu", eu);
-    for (from, code, number) in [(2, RefusalCode::Gone, 5), (106, RefusalCode::Ahead, 104)] {
+    for (from, code, number, halt) in
+        [(2, RefusalCode::Gone, 5, "link-record-removed"), (106, RefusalCode::Ahead, 104, "link-log-shorter")]
+    {
         let error = soon(pull(&link, &served.target, &MemorySink::from(from))).await.unwrap();
         let refusal = error.refusal().unwrap();
         assert_eq!((refusal.code, refusal.number), (code, number), "{error}");
         assert_eq!(error.trouble(), Trouble::NeedsPerson);
+        assert_eq!(error.code().unwrap(), halt);
     }
     let error = link.pull(&served.target, name("ap"), &MemorySink::new(0)).await.unwrap_err();
     assert_eq!(error.refusal().unwrap().code, RefusalCode::UnknownOrigin);
@@ -143,6 +146,7 @@ async fn a_sink_that_fails_ends_the_pull_with_its_reason() {
     let sink = std::sync::Arc::new(MemorySink { failing: true, ..MemorySink::new(1) });
     let error = soon(pull(&client("eu", eu), &served.target, &sink)).await.unwrap();
     assert_eq!(error.to_string(), "cannot store records of us: disk full");
+    assert_eq!(error.code(), Some(DISK_FULL), "as the sink says");
     assert_eq!(*served.logs.acknowledged.borrow(), 0);
 }
 

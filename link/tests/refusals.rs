@@ -39,6 +39,7 @@ async fn certificates_of_two_cas_are_refused_by_both_sides_with_the_remedy() {
     let (error, server) =
         meeting((identity("us"), one.security("us")), (identity("eu"), other.security("eu"))).await;
     assert_eq!(error.trouble(), Trouble::NeedsPerson);
+    assert_eq!(error.code().unwrap(), "link-certificate-authority");
     assert_names(
         &error.to_string(),
         &["us at 127.0.0.1", "not from the CA that this region trusts", "concord certs"],
@@ -85,6 +86,7 @@ async fn a_client_that_claims_another_region_than_its_certificate_is_refused() {
     let (error, server) =
         meeting((identity("us"), ca.security("us")), (identity("eu"), ca.security("ap"))).await;
     assert_eq!(error.refusal().unwrap().code, RefusalCode::Certificate);
+    assert_eq!(error.code().unwrap(), "link-certificate-name");
     assert_names(&error.to_string(), &["the hello says region eu", "\"ap\"", "[region.link]"]);
     assert_names(&server, &["refused eu at 127.0.0.1", "the hello says region eu"]);
 }
@@ -110,6 +112,7 @@ async fn differing_meshes_are_refused_on_both_sides_with_both_fingerprints() {
     us.mesh_description = "epoch = 1\ninclude = shop.orders".into();
     let (error, server) = meeting((us, ca.security("us")), (identity("eu"), ca.security("eu"))).await;
     assert_eq!(error.refusal().unwrap().code, RefusalCode::Fingerprint);
+    assert_eq!(error.code().unwrap(), "mesh-differs");
     for text in [error.to_string(), server] {
         let (ours, theirs) = ("ab".repeat(32), "cd".repeat(32));
         assert_names(
@@ -122,18 +125,19 @@ async fn differing_meshes_are_refused_on_both_sides_with_both_fingerprints() {
 #[tokio::test]
 async fn other_mismatches_have_their_codes() {
     type Change = fn(&mut Identity);
-    let cases: [(RefusalCode, Change); 5] = [
-        (RefusalCode::Mesh, |eu| eu.mesh = "staging".into()),
-        (RefusalCode::UnknownRegion, |eu| eu.region = name("sa")),
-        (RefusalCode::UnknownRegion, |eu| eu.region = name("us")),
-        (RefusalCode::Epoch, |eu| eu.epoch = Epoch(2)),
-        (RefusalCode::Format, |eu| eu.formats = link::Formats::only(2)),
+    let cases: [(RefusalCode, &str, Change); 5] = [
+        (RefusalCode::Mesh, "link-wrong-region", |eu| eu.mesh = "staging".into()),
+        (RefusalCode::UnknownRegion, "link-wrong-region", |eu| eu.region = name("sa")),
+        (RefusalCode::UnknownRegion, "link-wrong-region", |eu| eu.region = name("us")),
+        (RefusalCode::Epoch, "epoch-differs", |eu| eu.epoch = Epoch(2)),
+        (RefusalCode::Format, "link-version", |eu| eu.formats = link::Formats::only(2)),
     ];
-    for (code, change) in cases {
+    for (code, halt, change) in cases {
         let mut eu = identity("eu");
         change(&mut eu);
         let (error, server) = meeting((identity("us"), Security::Plain), (eu, Security::Plain)).await;
         assert_eq!(error.refusal().unwrap().code, code, "{error}");
+        assert_eq!(error.code().unwrap(), halt);
         assert!(server.starts_with("refused "), "{server}");
     }
 }
@@ -158,6 +162,7 @@ async fn tls_on_one_side_only_is_named_on_both() {
         meeting((identity("us"), ca.security("us")), (identity("eu"), Security::Plain)).await;
     assert_names(&server, &["the peer does not speak TLS", "region.link.tls"]);
     assert_names(&error.to_string(), &["the peer speaks TLS, this region is configured without"]);
+    assert_eq!(error.code().unwrap(), "link-tls-mode");
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use transaction::record::RecordError;
-use transaction::{RecordNumber, RegionName, Sequence};
+use transaction::{Halt, HaltCode, RecordNumber, RegionName, Sequence};
+
+use crate::code;
 
 /// Bytes in a log that are not what was written there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -268,31 +270,31 @@ pub enum Error {
 }
 
 impl Error {
-    /// A short stable name, for the runbook and for alerts.
-    pub fn code(&self) -> &'static str {
+    /// What a person is to do about it.
+    pub fn code(&self) -> HaltCode {
         match self {
-            Self::Io { .. } => "log-io",
-            Self::Locked { .. } => "log-locked",
-            Self::WrongIdentity { .. } => "log-wrong-identity",
-            Self::NewerFormat { .. } | Self::NewerRecord { .. } => "log-newer-format",
-            Self::BadIdentity { .. } => "log-bad-identity",
-            Self::NoSuchLog { .. } => "log-absent",
-            Self::Damaged(_) => "log-damaged",
-            Self::CopiesDiffer { .. } => "log-copies-differ",
-            Self::NoCopy { .. } => "log-no-copy",
-            Self::DamagedLastPending { .. } => "log-damaged-last",
-            Self::Removed { .. } => "log-removed",
-            Self::NotNext { .. } => "log-gap",
-            Self::NotNextSequence { .. } => "log-sequence-gap",
-            Self::BadRecord { .. } => "log-bad-record",
-            Self::Stopped { .. } => "log-stopped",
+            Self::Io { .. } => code::LOG_IO,
+            Self::Locked { .. } => code::LOG_LOCKED,
+            Self::WrongIdentity { .. } => code::LOG_WRONG_IDENTITY,
+            Self::NewerFormat { .. } | Self::NewerRecord { .. } => code::LOG_NEWER_FORMAT,
+            Self::BadIdentity { .. } => code::LOG_BAD_IDENTITY,
+            Self::NoSuchLog { .. } => code::LOG_ABSENT,
+            Self::Damaged(_) => code::LOG_DAMAGED,
+            Self::CopiesDiffer { .. } => code::LOG_COPIES_DIFFER,
+            Self::NoCopy { .. } => code::LOG_NO_COPY,
+            Self::DamagedLastPending { .. } => code::LOG_DAMAGED_LAST,
+            Self::Removed { .. } => code::LOG_REMOVED,
+            Self::NotNext { .. } => code::LOG_GAP,
+            Self::NotNextSequence { .. } => code::LOG_SEQUENCE_GAP,
+            Self::BadRecord { .. } => code::LOG_BAD_RECORD,
+            Self::Stopped { .. } => code::LOG_STOPPED,
             Self::ReadOnly { .. } | Self::JournalReadOnly { .. } | Self::RunsReadOnly { .. } => {
-                "log-read-only"
+                code::LOG_READ_ONLY
             }
-            Self::RunDamaged { .. } => "history-run-damaged",
-            Self::JournalDamaged { .. } => "journal-damaged",
-            Self::JournalStopped { .. } => "journal-stopped",
-            Self::JournalEntryTooLong { .. } => "journal-entry-too-long",
+            Self::RunDamaged { .. } => code::HISTORY_RUN_DAMAGED,
+            Self::JournalDamaged { .. } => code::JOURNAL_DAMAGED,
+            Self::JournalStopped { .. } => code::JOURNAL_STOPPED,
+            Self::JournalEntryTooLong { .. } => code::JOURNAL_ENTRY_TOO_LONG,
         }
     }
 
@@ -300,5 +302,11 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        error.code().halt(error)
     }
 }

@@ -50,6 +50,7 @@
 //! **Where to start.** [`Store`] for the folder and its lock, [`Log`] for one origin, [`LogReader`] for reading,
 //! `recovery.rs` for what happens after a crash, `mend.rs` for what a damaged disk takes, [`disk`] for the few things asked of the file system.
 
+pub mod code;
 pub mod disk;
 mod error;
 mod identity;

@@ -14,6 +14,7 @@
 //! **Where to start.** [`cli`] for what can be asked, [`config`] for what can be set, [`commands`] for the answers.
 
 mod cli;
+mod code;
 mod commands;
 mod config;
 mod conflicts;

@@ -4,9 +4,10 @@ use conflict::{Image, Policy, Story, Write};
 
 use transaction::{Hlc, Sequence, WriteId};
 
+use super::Attempt;
 use super::rejoin::forked;
-use super::{Attempt, halt};
 use crate::clash;
+use crate::code;
 use crate::contest::{Contest, Desired, Gathered, Here, Verdict, images_needed, pair_of, same_row, verdict};
 use crate::effect::SourceTransaction;
 use crate::found::{Finding, Known};
@@ -27,12 +28,12 @@ impl<T: Target> Attempt<'_, T> {
                 .iter()
                 .map(|contest| Ok((self.overlay.story(&index, contest.key)?, index.story(contest.key)?)))
                 .collect::<Result<_, conflict::Error>>()
-                .map_err(halt)?
+                .map_err(code::of_history)?
         };
         let mut desired = Vec::with_capacity(contests.all.len());
         for (contest, (story, existing)) in contests.all.iter().zip(stories) {
             let story = story.ok_or_else(|| {
-                SqlFailure::Halt("a row of the batch has no history: a bug, please report it".into())
+                code::INTERNAL_ERROR.halt("a row of the batch has no history: a bug, please report it")
             })?;
             let row = match self.skips {
                 true => self.leave(contest, &story, sources).await?,
@@ -128,7 +129,7 @@ impl<T: Target> Attempt<'_, T> {
         let decided = if rule.detect_only {
             Verdict::As(newest_own)
         } else {
-            verdict(rule.policy.as_ref(), story, images).map_err(SqlFailure::Halt)?
+            verdict(rule.policy.as_ref(), story, images)?
         };
         let (place, forced) = match (decided, self.decide) {
             (Verdict::As(place), _) => (place, false),
@@ -198,7 +199,7 @@ impl<T: Target> Attempt<'_, T> {
         };
         self.tally.conflicts += 1;
         self.tally.won += u64::from(decision.winner == Winner::Incoming);
-        self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
+        self.entries.push(finding.entry().map_err(code::of_event)?);
         Ok(())
     }
 
@@ -212,10 +213,11 @@ impl<T: Target> Attempt<'_, T> {
     ) -> Result<Option<Desired>, SqlFailure> {
         let Some(stand_in) = contest.stand_in().cloned() else { return Ok(None) };
         if self.is_fitted(&stand_in.table).await? {
-            return Err(SqlFailure::Halt(format!(
+            let unfit = code::TABLE_UNFIT.halt(format_args!(
                 "table {} differs between the regions, so a row of it cannot be left as it is: skip with --suspend",
                 stand_in.table.full_name()
-            )));
+            ));
+            return Err(unfit.into());
         }
         let row = match contest.present {
             true => self.target.row(&stand_in.table, &stand_in.bytes).await?,
@@ -259,7 +261,7 @@ impl<T: Target> Attempt<'_, T> {
                 repairs: u32::from(repaired),
                 detect_only: false,
             };
-            self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
+            self.entries.push(finding.entry().map_err(code::of_event)?);
         }
         self.tally.skipped += 1;
         Ok(Some(Desired {
@@ -306,7 +308,7 @@ impl<T: Target> Attempt<'_, T> {
             None => {
                 contest.writes.first().filter(|own| !own.is_decision()).and_then(|own| own.before.clone())
             }
-            Some(existing) => match verdict(policy, existing, images).map_err(SqlFailure::Halt)? {
+            Some(existing) => match verdict(policy, existing, images)? {
                 Verdict::As(place) => self.image_of(images, existing, place, contest.key).await?,
                 Verdict::Merged { image, fallback } => {
                     let fallback = self.image_of(images, existing, fallback, contest.key).await?;

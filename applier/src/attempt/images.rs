@@ -6,6 +6,7 @@ use conflict::{Image, Story, Write};
 use transaction::{KeyHash, WriteId};
 
 use super::Attempt;
+use crate::code;
 use crate::contest::Gathered;
 use crate::effect::SourceTransaction;
 use crate::found::Known;
@@ -28,10 +29,11 @@ impl<T: Target> Attempt<'_, T> {
         }
         self.gather(images, write.id, key).await?;
         conflict::Images::after(images, &write.id).cloned().map(Some).ok_or_else(|| {
-            SqlFailure::Halt(format!(
+            let missing = code::LOG_INCOMPLETE.halt(format_args!(
                 "transaction {} of {} holds no image of the row that it left",
                 write.id.sequence, write.id.origin
-            ))
+            ));
+            missing.into()
         })
     }
 
@@ -64,7 +66,7 @@ impl<T: Target> Attempt<'_, T> {
                 Err(Recall::Needs(needs)) => self.target.weigh(&self.setup.shared, needs).await?,
                 // Read from the binlog and not yet synced: a matter of milliseconds.
                 Err(Recall::NotDurable) => tokio::time::sleep(Duration::from_millis(1)).await,
-                Err(Recall::Halt(reason)) => return Err(SqlFailure::Halt(reason)),
+                Err(Recall::Halt(halt)) => return Err(halt.into()),
             }
         }
         Err(SqlFailure::Locked("a newer write is not durable yet".into()))

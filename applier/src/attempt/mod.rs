@@ -20,6 +20,7 @@ use conflict::{Batch as Overlay, Image, Write};
 use transaction::binlog::{SessionState, TableMap};
 use transaction::{Context, KeyHash, RegionName, Sequence, WriteId};
 
+use crate::code;
 use crate::contest::Contests;
 use crate::definitions::Definitions;
 use crate::effect::{Effect, Part, SourceTransaction};
@@ -154,11 +155,12 @@ impl<'a, T: Target> Attempt<'a, T> {
                     let mut transaction = self
                         .overlay
                         .transaction(self.origin, sequence, hlc, &context, &source.repairs)
-                        .map_err(halt)?;
+                        .map_err(code::of_history)?;
                     for effect in effects {
                         let live = part.after(effect).is_some();
-                        let resolution =
-                            transaction.resolve(&index, effect.key, effect.index, live).map_err(halt)?;
+                        let resolution = transaction
+                            .resolve(&index, effect.key, effect.index, live)
+                            .map_err(code::of_history)?;
                         if resolution.conflict {
                             foreseen.insert(effect.key);
                         }
@@ -272,7 +274,7 @@ impl<'a, T: Target> Attempt<'a, T> {
     pub(crate) fn look_again(&mut self) -> Result<(), SqlFailure> {
         let index = self.setup.shared.index.lock();
         let before = self.lessons.contested.len();
-        for (key, conflict) in self.overlay.look_again_at_all(&index).map_err(halt)? {
+        for (key, conflict) in self.overlay.look_again_at_all(&index).map_err(code::of_history)? {
             if conflict && !self.contests.contains(key) {
                 self.lessons.contested.insert(key);
                 self.lessons.raced.insert(key);
@@ -297,15 +299,11 @@ impl<'a, T: Target> Attempt<'a, T> {
 
     fn write_journal(&mut self) -> Result<(), SqlFailure> {
         if !self.entries.is_empty() {
-            self.setup.journal.write(&self.entries).map_err(SqlFailure::Halt)?;
+            self.setup.journal.write(&self.entries)?;
             self.lessons.journaled.extend(self.entries.iter().map(|entry| entry.id.clone()));
         }
         Ok(())
     }
-}
-
-fn halt(error: conflict::Error) -> SqlFailure {
-    SqlFailure::Halt(error.to_string())
 }
 
 /// The writes of a transaction by what they had seen: of tables that its origin had suspended, that is less.

@@ -4,7 +4,8 @@ use conflict::{Image, Story, Write};
 use transaction::KeyHash;
 use transaction::binlog::{Column, ColumnType};
 
-use super::{Attempt, halt};
+use super::Attempt;
+use crate::code;
 use crate::contest::{Desired, Gathered, Here, Verdict, images_needed, verdict};
 use crate::session::SqlFailure;
 use crate::target::Target;
@@ -14,7 +15,7 @@ impl<T: Target> Attempt<'_, T> {
     pub(crate) async fn outsider(&mut self, key: KeyHash, image: Image) -> Result<Desired, SqlFailure> {
         // Whoever wrote it last may have committed a moment ago.
         self.pass().await?;
-        let story = self.setup.shared.index.lock().story(key).map_err(halt)?;
+        let story = self.setup.shared.index.lock().story(key).map_err(code::of_history)?;
         let Some(story) = story.filter(|story| self.counts(story)) else {
             // It counts as older than any other. The logs may no longer have it: the server does.
             let (here, now) = match self.row(&image).await? {
@@ -29,7 +30,7 @@ impl<T: Target> Attempt<'_, T> {
         for id in images_needed(policy.as_ref(), &story) {
             self.gather(&mut images, id, key).await?;
         }
-        let (now, here) = match verdict(policy.as_ref(), &story, &images).map_err(SqlFailure::Halt)? {
+        let (now, here) = match verdict(policy.as_ref(), &story, &images)? {
             Verdict::As(place) => {
                 let now = self.image_of(&mut images, &story, place, key).await?;
                 (now.clone(), now.map_or(Here::OneOf(Vec::new()), Here::Known))
@@ -79,8 +80,14 @@ impl<T: Target> Attempt<'_, T> {
         image: Image,
     ) -> Result<Desired, SqlFailure> {
         self.pass().await?;
-        let story =
-            self.setup.shared.index.lock().story(key).map_err(halt)?.filter(|story| self.counts(story));
+        let story = self
+            .setup
+            .shared
+            .index
+            .lock()
+            .story(key)
+            .map_err(code::of_history)?
+            .filter(|story| self.counts(story));
         let newest = story.and_then(|story| story.newest().copied());
         let after = newest.as_ref().or(Some(&self.first)).and_then(Write::place_after);
         Ok(Desired { newest, after, ..Desired::outsider(key, image, Here::Absent, None) })
@@ -89,7 +96,7 @@ impl<T: Target> Attempt<'_, T> {
     /// A row that is gone, as its fold last had it, and whether that is a merge. `None` if that cannot be told, since what its
     /// history says may not be the newest.
     pub(crate) async fn ghost(&mut self, key: KeyHash) -> Result<Option<(Image, bool)>, SqlFailure> {
-        let story = self.overlay.story(&self.setup.shared.index.lock(), key).map_err(halt)?;
+        let story = self.overlay.story(&self.setup.shared.index.lock(), key).map_err(code::of_history)?;
         let Some(mut story) = story.filter(|story| self.counts(story)) else { return Ok(None) };
         let contest = self.contests.all.iter().find(|contest| contest.key == key);
         let mut images = Gathered::of(contest.map_or(&[][..], |contest| &contest.writes));
@@ -103,7 +110,7 @@ impl<T: Target> Attempt<'_, T> {
         }
         while story.writes.len() > story.start + 1 {
             story.writes.pop();
-            match verdict(policy.as_ref(), &story, &images).map_err(SqlFailure::Halt)? {
+            match verdict(policy.as_ref(), &story, &images)? {
                 Verdict::As(place) => {
                     if let Some(image) = self.image_of(&mut images, &story, place, key).await? {
                         return Ok(Some((image, false)));

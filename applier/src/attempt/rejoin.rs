@@ -10,6 +10,7 @@ use transaction::{RegionName, RepairPlace};
 
 use super::Attempt;
 use super::decide::halted;
+use crate::code;
 use crate::contest::{Contest, Desired, Gathered, Here, OwnWrite, Verdict, same_layout, verdict};
 use crate::effect::SourceTransaction;
 use crate::found::Finding;
@@ -55,7 +56,7 @@ impl Joined {
         let first = chapter(incoming, true, Concurrent::default());
         let second = chapter(existing, false, [0].into_iter().collect());
         let two = Story { writes: vec![first, second], start: 0 };
-        let decided = verdict(policy, &two, &images).map_err(SqlFailure::Halt)?;
+        let decided = verdict(policy, &two, &images)?;
         Ok(match (decided, decide) {
             (Verdict::Merged { image, .. }, _) if !whole => {
                 Self { row: Some(image), winner: Winner::Merged, merged: true }
@@ -127,7 +128,7 @@ impl<T: Target> Attempt<'_, T> {
         };
         self.tally.conflicts += 1;
         self.tally.won += u64::from(winner == Winner::Incoming);
-        self.entries.push(finding.entry().map_err(|e| SqlFailure::Halt(e.to_string()))?);
+        self.entries.push(finding.entry().map_err(code::of_event)?);
         if winner == Winner::Halted {
             self.write_journal()?;
             return Err(halted(contest));

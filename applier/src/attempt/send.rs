@@ -7,6 +7,7 @@ use transaction::binlog::{RowsKind, SessionState, TableMap, row_values};
 
 use super::{Attempt, TEXT_LEN};
 use crate::claims::{Claims, part_free};
+use crate::code;
 use crate::effect::{Part, rows_kind};
 use crate::lane::Place;
 use crate::net::{Nature, RowChange, as_it_came, net_changes};
@@ -167,7 +168,7 @@ pub(super) fn leaves(
         return Ok(false);
     };
     let Some(after) = after else { return Ok(true) };
-    let values = |image| row_values(table, image).map_err(|e| SqlFailure::Halt(e.to_string()));
+    let values = |image| row_values(table, image).map_err(code::of_event);
     let (before, after) = (values(before)?, values(after)?);
     let referenced = |name: &String| related.children.iter().any(|key| key.parent_columns.contains(name));
     let columns = table.columns.iter().zip(before.iter().zip(&after));

@@ -15,10 +15,12 @@ use transaction::KeyHash;
 use transaction::binlog::{TableMap, row_image, row_values};
 
 use crate::attempt::Attempt;
+use crate::code;
 use crate::contest::{Desired, Gathered, Here};
 use crate::effect::SourceTransaction;
 use crate::found::{self, Finding, Known};
 use crate::journal::{Entry, Found, Kind, Winner};
+use crate::locks::misfit;
 use crate::relations::{ForeignKey, UniqueKey};
 use crate::session::SqlFailure;
 use crate::target::Target;
@@ -157,10 +159,11 @@ impl Reach {
                 grown |= self.follow(attempt, at).await?;
                 at += 1;
                 if self.rows.len() > ROWS_MAX {
-                    return Err(SqlFailure::Halt(format!(
+                    let wide = code::CONSTRAINT_CLASH.halt(format_args!(
                         "a clash at a unique key or foreign key reaches more than {ROWS_MAX} rows; remove the rows that are \
                          in its way in this region, then resume"
-                    )));
+                    ));
+                    return Err(wide.into());
                 }
             }
             if !grown {
@@ -436,7 +439,7 @@ impl Reach {
             repairs: u32::from(row.wanted != row.folded),
             detect_only: false,
         };
-        finding.entry().map(Some).map_err(|e| SqlFailure::Halt(e.to_string()))
+        Ok(Some(finding.entry().map_err(code::of_event)?))
     }
 
     async fn known<T: Target>(
@@ -465,22 +468,21 @@ fn unknown(row: &Desired, cause: &Cause) -> SqlFailure {
     };
     let table = row.table.full_name();
     let which = found::key_text(&row.stand_in).unwrap_or_else(|error| error.to_string());
-    SqlFailure::Halt(format!(
+    let unrecorded = code::CONSTRAINT_CLASH.halt(format_args!(
         "row {which} of {table} has to make way at {key}, and the logs no longer hold an image of it, so that it cannot be \
          recorded; delete or change it in this region with an ordinary statement, then resume"
-    ))
+    ));
+    unrecorded.into()
 }
 
 /// The row with some columns set to NULL.
 fn without(image: &Image, columns: &[String]) -> Result<Image, SqlFailure> {
-    let mut values = row_values(&image.table, &image.bytes).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+    let mut values = row_values(&image.table, &image.bytes).map_err(code::of_event)?;
     for (column, value) in image.table.columns.iter().zip(&mut values) {
         if columns.contains(&column.name) {
             *value = None;
         }
     }
-    let bytes = row_image(&image.table, &values).ok_or_else(|| {
-        SqlFailure::Halt(format!("a row of {} does not fit its columns", image.table.full_name()))
-    })?;
+    let bytes = row_image(&image.table, &values).ok_or_else(|| misfit(&image.table))?;
     Ok(Image { table: image.table.clone(), bytes })
 }

@@ -9,6 +9,7 @@ use transaction::{KeyHash, Weights, key_of};
 
 use super::settle::{Claim, Reference};
 use crate::attempt::Attempt;
+use crate::code;
 use crate::relations::{Action, ForeignKey, UniqueKey};
 use crate::session::SqlFailure;
 use crate::target::Target;
@@ -25,7 +26,7 @@ async fn hashed<T: Target, H>(
             Err(KeyError::Need(need)) => {
                 attempt.target.weigh(&attempt.setup.shared, vec![need]).await?;
             }
-            Err(other) => return Err(SqlFailure::Halt(other.to_string())),
+            Err(other) => return Err(code::of_key(other).into()),
         }
     }
 }
@@ -50,7 +51,7 @@ async fn values<T: Target>(
         .map(|(name, prefix)| {
             let place = image.table.columns.iter().position(|column| column.name == **name);
             place.map(|place| (place, *prefix)).ok_or_else(|| {
-                SqlFailure::Halt(format!(
+                code::ROW_UNREADABLE.halt(format_args!(
                     "column `{name}` of a key of {} is missing in a row of the log",
                     image.table.full_name()
                 ))
@@ -114,7 +115,7 @@ pub(super) fn absent_parent(
     layout: &Arc<TableMap>,
     child: &Image,
 ) -> Result<Option<Image>, SqlFailure> {
-    let of_child = row_values(&child.table, &child.bytes).map_err(|e| SqlFailure::Halt(e.to_string()))?;
+    let of_child = row_values(&child.table, &child.bytes).map_err(code::of_event)?;
     let mut values: Vec<Option<&[u8]>> = vec![None; layout.columns.len()];
     for (place, _) in &layout.primary_key {
         let name = &layout.columns[*place].name;

@@ -7,6 +7,7 @@ use transaction::{Context, KeyHash, RegionName, Sequence};
 
 use super::{RETRY_FIRST, RETRY_MAX, Scheduler, Stop};
 use crate::attempt::{Lessons, Tally};
+use crate::code;
 use crate::effect::{Part, SourceTransaction};
 use crate::feed::Reach;
 use crate::lane::{Job, Lane};
@@ -173,22 +174,22 @@ impl<C: Connector> Scheduler<C> {
                     suspended.map_err(|failure| self.stop(failure))?;
                     return Err(Stop::Again);
                 }
-                SqlFailure::Table { reason, .. }
-                | SqlFailure::Halt(reason)
-                | SqlFailure::Contested(reason)
-                | SqlFailure::Surprise(reason)
-                | SqlFailure::Clash(reason)
-                | SqlFailure::Check(reason) => {
+                failure @ (SqlFailure::Table { .. }
+                | SqlFailure::Halt(_)
+                | SqlFailure::Contested(_)
+                | SqlFailure::Surprise(_)
+                | SqlFailure::Clash(_)
+                | SqlFailure::Check(_)) => {
                     self.rollback().await;
                     if parts.sources().len() > 1 && self.catching_up.is_none() {
                         return Err(self.fewer(origin, parts, reach));
                     }
                     self.lane = None;
-                    let named = format!(
-                        "transactions up to {} of {origin} (record {}): {reason}",
-                        reach.sequence, reach.record
-                    );
-                    return Err(Stop::Halt(named));
+                    let named = |reason| {
+                        let Reach { sequence, record, .. } = reach;
+                        format!("transactions up to {sequence} of {origin} (record {record}): {reason}")
+                    };
+                    return Err(failure.into_halt().map_reason(named).into());
                 }
             }
             starts += 1;
@@ -233,7 +234,7 @@ impl<C: Connector> Scheduler<C> {
                 } else {
                     index.insert(origin, sequence, hlc, &context, repairs, writes)
                 };
-                also = inserted.map_err(|e| SqlFailure::Halt(e.to_string()))?;
+                also = inserted.map_err(code::of_history)?;
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use transaction::ddl::ObjectKind;
 use transaction::{DdlStatement, RegionName};
 
 use super::{RETRY_FIRST, RETRY_MAX, Scheduler, Stop};
+use crate::code;
 use crate::ddl::gtid;
 use crate::effect::SourceTransaction;
 use crate::feed::Large;
@@ -58,11 +59,12 @@ impl<C: Connector> Scheduler<C> {
                 DdlFailure::Sql(SqlFailure::Fenced) => return Err(Stop::Fenced),
                 DdlFailure::Sql(failure) => {
                     self.lane = None;
-                    return Err(Stop::Halt(format!(
+                    let failed = code::DDL_FAILED.halt(format_args!(
                         "transaction {} of {origin} (GTID {}, record {}): DDL fails here: {failure}: {start:?}. Remove what is in its \
                          way, then resume; or pass over it with `concord skip`",
                         source.sequence, source.gtid, source.record
-                    )));
+                    ));
+                    return Err(failed.into());
                 }
             }
         }
@@ -167,7 +169,8 @@ impl<C: Connector> Scheduler<C> {
             statement.start()
         );
         if statement.objects.iter().any(|object| object.kind != ObjectKind::Table) {
-            return Stop::Halt(format!("{reason}; or pass over it with `concord skip`"));
+            let reason = format!("{reason}; or pass over it with `concord skip`");
+            return code::DDL_NOT_CARRIED.halt(reason).into();
         }
         let tables: Vec<TableName> =
             statement.tables().map(|object| (object.schema.clone(), object.name.clone())).collect();

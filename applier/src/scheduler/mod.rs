@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use transaction::{Context, RegionName, Sequence, Suspended};
+use transaction::{Context, Halt, RegionName, Sequence, Suspended};
 
 use crate::ddl::{DdlPolicies, DdlSources};
 use crate::definitions::Definitions;
@@ -126,7 +126,7 @@ pub(crate) enum Stop {
     /// MySQL is away: all origins wait.
     Away(String),
     /// A person must act for this origin.
-    Halt(String),
+    Halt(Halt),
     /// Another process took over.
     Fenced,
     /// The process is shutting down.
@@ -135,6 +135,12 @@ pub(crate) enum Stop {
     Again,
     /// Its transactions come again, fewer at a time.
     Fewer,
+}
+
+impl From<Halt> for Stop {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
 }
 
 impl<C: Connector> Scheduler<C> {
@@ -184,7 +190,7 @@ impl<C: Connector> Scheduler<C> {
             let mut worked = match self.grant_wishes().await {
                 Ok(granted) => granted,
                 Err(Stop::Fenced) => return self.fenced(),
-                Err(Stop::Away(reason) | Stop::Halt(reason)) => {
+                Err(Stop::Away(reason) | Stop::Halt(Halt { reason, .. })) => {
                     tracing::warn!("applier: {reason}");
                     self.lane = None;
                     false
@@ -236,9 +242,9 @@ impl<C: Connector> Scheduler<C> {
                 self.report_all(&State::Waiting { reason });
                 self.lane = None;
             }
-            Stop::Halt(reason) => {
-                tracing::error!("origin {origin} is halted: {reason}");
-                self.report(origin, State::Halted { reason });
+            Stop::Halt(halt) => {
+                tracing::error!("origin {origin} is halted [{}]: {halt}", halt.code);
+                self.report(origin, State::Halted(halt));
                 self.update(origin, |progress| progress.retry = false);
                 self.rollback().await;
             }
@@ -253,7 +259,7 @@ impl<C: Connector> Scheduler<C> {
     }
 
     fn fenced(&self) -> Result<(), SqlFailure> {
-        self.report_all(&State::Halted { reason: SqlFailure::Fenced.to_string() });
+        self.report_all(&State::Halted(SqlFailure::Fenced.into_halt()));
         Err(SqlFailure::Fenced)
     }
 
@@ -327,7 +333,7 @@ impl<C: Connector> Scheduler<C> {
     fn feed_from(&self, marker: &Applied, claim: Context) -> Result<Feed, SqlFailure> {
         let Applied { origin, sequence, record, hlc } = *marker;
         let reach = Reach { record, sequence, hlc, claim, commit_us: 0 };
-        Feed::new(self.setup.logs.as_ref(), origin, reach).map_err(SqlFailure::Halt)
+        Ok(Feed::new(self.setup.logs.as_ref(), origin, reach)?)
     }
 
     pub(crate) async fn learn(&mut self, needs: Vec<transaction::key::Need>) -> Result<(), SqlFailure> {
@@ -339,13 +345,7 @@ impl<C: Connector> Scheduler<C> {
         match failure {
             SqlFailure::Away(reason) => Stop::Away(reason),
             SqlFailure::Fenced => Stop::Fenced,
-            SqlFailure::Locked(reason)
-            | SqlFailure::Surprise(reason)
-            | SqlFailure::Clash(reason)
-            | SqlFailure::Check(reason)
-            | SqlFailure::Contested(reason)
-            | SqlFailure::Table { reason, .. }
-            | SqlFailure::Halt(reason) => Stop::Halt(reason),
+            other => Stop::Halt(other.into_halt()),
         }
     }
 
@@ -388,7 +388,7 @@ impl<C: Connector> Scheduler<C> {
     fn report_all(&self, state: &State) {
         for origin in &self.setup.origins {
             if let Some(sender) = self.setup.progress.get(origin)
-                && !matches!(sender.borrow().state, State::Halted { .. })
+                && !matches!(sender.borrow().state, State::Halted(_))
             {
                 self.report(*origin, state.clone());
             }

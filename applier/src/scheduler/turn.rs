@@ -8,6 +8,7 @@ use transaction::{Context, RegionName, Sequence};
 
 use super::{Scheduler, Stop};
 use crate::attempt::Tally;
+use crate::code;
 use crate::ddl::DdlPolicies;
 use crate::effect::{Carries, Rules};
 use crate::feed::{Batch, BatchLimits, FeedError, Gate, Large, Next, Reach};
@@ -106,7 +107,7 @@ impl<C: Connector> Scheduler<C> {
         let Some(progress) = self.setup.progress.get(&origin).map(watch::Sender::borrow) else {
             return false;
         };
-        let halted = matches!(progress.state, State::Halted { .. }) && !progress.retry;
+        let halted = matches!(progress.state, State::Halted(_)) && !progress.retry;
         let paused = progress.paused;
         drop(progress);
         if paused && !halted {
@@ -147,7 +148,7 @@ impl<C: Connector> Scheduler<C> {
             let result = asking.ask(|limits, gate, rules| feed.next(limits, gate, rules));
             match result {
                 Ok(next) => return Ok(next),
-                Err(FeedError::Halt(reason)) => return Err(Stop::Halt(reason)),
+                Err(FeedError::Halt(halt)) => return Err(halt.into()),
                 Err(FeedError::Table { schema, table, reason }) => {
                     let suspended = self.suspend(&[(schema, table)], &reason).await;
                     suspended.map_err(|failure| self.stop(failure))?;
@@ -246,7 +247,7 @@ impl<C: Connector> Scheduler<C> {
         if self.suspended.is_empty() {
             let mut index = self.setup.shared.index.lock();
             let claim = self.claim_here(origin, &reach.claim);
-            index.observe(origin, &claim, reach.sequence).map_err(|e| Stop::Halt(e.to_string()))?;
+            index.observe(origin, &claim, reach.sequence).map_err(code::of_history)?;
         }
         let now_us = (self.setup.now_us)();
         if let Some(met) = self.skew_accepted.get_mut(&origin) {

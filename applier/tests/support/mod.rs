@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use applier::code::LOG_INCOMPLETE;
 use applier::ddl::{self, DdlPolicies, DdlPolicy};
 use applier::effect::{Carries, Rules, SourceTransaction};
 use applier::feed::Gate;
@@ -12,7 +13,7 @@ use transaction::binlog::{TableMap, Tables};
 use transaction::key::Collation;
 use transaction::record::{Body, Lineage, PositionBody, Record, TransactionBody};
 use transaction::{
-    Context, Epoch, Gtid, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace, Sequence, Weights,
+    Context, Epoch, Gtid, Halt, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace, Sequence, Weights,
 };
 
 pub fn name(text: &str) -> RegionName {
@@ -65,7 +66,7 @@ struct Reader {
 }
 
 impl RecordReader for Reader {
-    fn next(&mut self) -> Result<Option<&[u8]>, String> {
+    fn next(&mut self) -> Result<Option<&[u8]>, Halt> {
         let records = self.log.0.lock();
         let Some(record) = records.get(self.next) else { return Ok(None) };
         self.current.clone_from(record);
@@ -75,12 +76,14 @@ impl RecordReader for Reader {
 }
 
 impl Logs for OneLog {
-    fn reader(&self, _: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String> {
-        let next = (from.0 as usize).checked_sub(1).ok_or("records are numbered from 1")?;
+    fn reader(&self, _: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, Halt> {
+        let next = (from.0 as usize)
+            .checked_sub(1)
+            .ok_or_else(|| LOG_INCOMPLETE.halt("records are numbered from 1"))?;
         Ok(Box::new(Reader { log: self.clone(), next, current: Vec::new() }))
     }
 
-    fn find(&self, _: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String> {
+    fn find(&self, _: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, Halt> {
         let records = self.0.lock();
         let found = records
             .iter()

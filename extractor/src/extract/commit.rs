@@ -62,7 +62,7 @@ impl<S: Sink> Extractor<S> {
     fn flush_spool(&mut self, group: &mut Group) -> Result<(), ExtractError> {
         let Some(mut spool) = group.spool.take() else { return Ok(()) };
         let tail = std::mem::take(&mut group.events);
-        while let Some(events) = spool.next().map_err(ExtractError::Sink)? {
+        while let Some(events) = spool.next()? {
             group.events = events;
             self.flush_chunk(group)?;
         }
@@ -99,7 +99,7 @@ impl<S: Sink> Extractor<S> {
             });
         }
         let sequence = Sequence(group.gtid.number);
-        let hlc = self.sink.hlc(origin, sequence).map_err(ExtractError::Sink)?;
+        let hlc = self.sink.hlc(origin, sequence)?;
         self.note_applied(origin, sequence, hlc);
         Ok(())
     }
@@ -125,7 +125,7 @@ impl<S: Sink> Extractor<S> {
         let Stamp { hlc, sequence, .. } = stamp;
         let first = WriteId { hlc, origin: self.resume.region, sequence, index: 0 };
         let (places, events) = std::mem::take(&mut group.repairs).into_parts(first);
-        self.sink.repairs(&stamp, &places, &events).map_err(ExtractError::Sink)?;
+        self.sink.repairs(&stamp, &places, &events)?;
         let Stamp { sequence, hlc, context, suspended } = stamp;
         let (gtid, commit_us) = (group.gtid, group.commit_us);
         let transaction = TransactionBody { context, suspended, gtid, commit_us, chunks: 0, events: &events };
@@ -214,7 +214,7 @@ impl<S: Sink> Extractor<S> {
         };
         self.record.clear();
         record.encode(&mut self.record);
-        self.sink.append(&self.record).map_err(ExtractError::Sink)?;
+        self.sink.append(&self.record)?;
         self.resume.next_record = self.resume.next_record.next();
         if self.record.capacity() > 2 * self.limits.chunk_len {
             self.record = Vec::new();

@@ -1,5 +1,7 @@
 //! A connection on which SQL can still be asked; it becomes a [`BinlogStream`].
 
+use transaction::HaltCode;
+
 use super::auth::{Authentication, Refusal, Step};
 use super::channel::Channel;
 use super::error::ReplicaError;
@@ -9,6 +11,7 @@ use super::query::{Row, query};
 use super::socket::Interrupt;
 use super::stream::BinlogStream;
 use super::tls;
+use crate::code;
 
 /// What the server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +44,7 @@ impl ReplicaConnection {
                 "it is {}; MariaDB's binlog is another format, use MySQL 8.0 or later",
                 greeting.version
             );
-            return Err(unfit(&channel, "unsupported-server", reason));
+            return Err(unfit(&channel, code::UNSUPPORTED_SERVER, reason));
         }
         let mut channel = encrypt(channel, &greeting, options)?;
         log_in(&mut channel, &greeting, options)?;
@@ -78,7 +81,7 @@ impl ReplicaConnection {
     }
 }
 
-fn unfit(channel: &Channel, code: &'static str, reason: impl Into<String>) -> ReplicaError {
+fn unfit(channel: &Channel, code: HaltCode, reason: impl Into<String>) -> ReplicaError {
     ReplicaError::Unfit { peer: channel.peer().to_owned(), code, reason: reason.into() }
 }
 
@@ -143,12 +146,12 @@ fn identify(channel: &mut Channel, options: &ReplicaOptions) -> Result<Server, R
         return Err(channel.protocol(format!("the server id {server_id:?}")));
     };
     if log_bin != "1" {
-        return Err(unfit(channel, "binlog-disabled", "it writes no binlog; start it with log_bin"));
+        return Err(unfit(channel, code::BINLOG_DISABLED, "it writes no binlog; start it with log_bin"));
     }
     if gtid_mode != "ON" {
         let reason =
             format!("gtid_mode is {gtid_mode}; set gtid_mode = ON and enforce_gtid_consistency = ON");
-        return Err(unfit(channel, "gtid-mode-off", reason));
+        return Err(unfit(channel, code::GTID_MODE_OFF, reason));
     }
     if server_id == options.server_id || uuid.eq_ignore_ascii_case(&options.replica_uuid) {
         let reason = format!(
@@ -156,7 +159,7 @@ fn identify(channel: &mut Channel, options: &ReplicaOptions) -> Result<Server, R
              [region.mysql] server_id",
             options.server_id, options.replica_uuid
         );
-        return Err(unfit(channel, "duplicate-server-id", reason));
+        return Err(unfit(channel, code::DUPLICATE_SERVER_ID, reason));
     }
     Ok(Server { version, server_id, uuid })
 }

@@ -3,7 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use transaction::HaltCode;
+
 use super::server_error::ServerError;
+use crate::code;
 use crate::error::Place;
 
 /// What the caller does about a [`ReplicaError`].
@@ -12,7 +15,7 @@ pub enum Remedy {
     /// Connect anew after a pause: the cause passes by itself (network, restart of the server).
     Retry,
     /// Stop until a person has acted; the code is stable and is what the runbook is sorted by.
-    Halt(&'static str),
+    Halt(HaltCode),
     /// Nothing: the owner of the connection broke it off with an [`Interrupt`](super::Interrupt).
     Stopped,
 }
@@ -98,7 +101,7 @@ pub enum ReplicaError {
         /// `host:port`.
         peer: String,
         /// Stable code for [`Remedy::Halt`].
-        code: &'static str,
+        code: HaltCode,
         /// What is missing, with the remedy.
         reason: String,
     },
@@ -136,12 +139,12 @@ impl ReplicaError {
             }
             Self::Interrupted => Remedy::Stopped,
             Self::Server { error, .. } => error.remedy(),
-            Self::Tls { .. } => Remedy::Halt("mysql-tls"),
-            Self::Authentication { .. } => Remedy::Halt("mysql-authentication"),
-            Self::Option { .. } => Remedy::Halt("mysql-option"),
-            Self::Unfit { code, .. } => Remedy::Halt(code),
-            Self::Protocol { .. } => Remedy::Halt("mysql-protocol"),
-            Self::Damaged { .. } => Remedy::Halt("binlog-damaged"),
+            Self::Tls { .. } => Remedy::Halt(code::MYSQL_TLS),
+            Self::Authentication { .. } => Remedy::Halt(code::MYSQL_AUTHENTICATION),
+            Self::Option { .. } => Remedy::Halt(code::MYSQL_OPTION),
+            Self::Unfit { code, .. } => Remedy::Halt(*code),
+            Self::Protocol { .. } => Remedy::Halt(code::MYSQL_PROTOCOL),
+            Self::Damaged { .. } => Remedy::Halt(code::BINLOG_DAMAGED),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::bytes::Bytes;
 use super::error::Remedy;
+use crate::code;
 
 /// An ERR packet (source: MySQL client protocol, `ERR_Packet`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,19 +83,21 @@ impl ServerError {
             | 3168
             | 4031 => (Retry, "will retry"),
             1129 => (Retry, "will retry; clear it with TRUNCATE TABLE performance_schema.host_cache"),
-            1044 | 1045 | 1698 => (Halt("mysql-access-denied"), LOGIN),
+            1044 | 1045 | 1698 => (Halt(code::MYSQL_ACCESS_DENIED), LOGIN),
             1130 => (
-                Halt("mysql-access-denied"),
+                Halt(code::MYSQL_ACCESS_DENIED),
                 "the account is not allowed from this host; see `concord grants --host`",
             ),
-            1820 | 1862 | 3118 => (Halt("mysql-access-denied"), "unlock the account or renew its password"),
-            1142 | 1143 | 1227 => (Halt("mysql-missing-privilege"), RIGHTS),
+            1820 | 1862 | 3118 => {
+                (Halt(code::MYSQL_ACCESS_DENIED), "unlock the account or renew its password")
+            }
+            1142 | 1143 | 1227 => (Halt(code::MYSQL_MISSING_PRIVILEGE), RIGHTS),
             3159 => (
-                Halt("mysql-tls"),
+                Halt(code::MYSQL_TLS),
                 "the server takes only encrypted connections: set [region.mysql] tls = \"required\"",
             ),
             1236 | 1789 => self.advice_on_binlog(),
-            _ => (Halt("mysql-error"), ""),
+            _ => (Halt(code::MYSQL_ERROR), ""),
         }
     }
 
@@ -107,29 +110,29 @@ impl ServerError {
         if says("same server_uuid") {
             let words = "another reader uses this replica UUID or server id: stop it, or set another \
                          [region.mysql] server_id";
-            halt("duplicate-server-id", words)
+            halt(code::DUPLICATE_SERVER_ID, words)
         } else if says("more gtids than") {
             let words = "the source lacks transactions that were read from it before (reset, restored, or a failover \
                          that lost its tail): see the runbook, nothing was skipped";
-            halt("source-lost-transactions", words)
+            halt(code::SOURCE_LOST_TRANSACTIONS, words)
         } else if says("purged") || says("could not find first log file") {
-            halt("source-purged-binlogs", PURGED)
+            halt(code::SOURCE_PURGED_BINLOGS, PURGED)
         } else if says("binary log is not open") {
-            halt("binlog-disabled", "start the server with log_bin")
+            halt(code::BINLOG_DISABLED, "start the server with log_bin")
         } else if says("anonymous") {
             let words = "a transaction was written without a GTID, so the server sends nothing from there on: set gtid_mode = ON and \
                          enforce_gtid_consistency = ON, then rebuild this region with `concord seed`";
-            halt("transaction-without-gtid", words)
+            halt(code::TRANSACTION_WITHOUT_GTID, words)
         } else if says("gtid_mode") {
-            halt("gtid-mode-off", "set gtid_mode = ON and enforce_gtid_consistency = ON")
+            halt(code::GTID_MODE_OFF, "set gtid_mode = ON and enforce_gtid_consistency = ON")
         } else if says("max_allowed_packet") {
-            halt("max-allowed-packet", "SET PERSIST max_allowed_packet = 1073741824 at the source")
+            halt(code::MAX_ALLOWED_PACKET, "SET PERSIST max_allowed_packet = 1073741824 at the source")
         } else if says("crc") || says("checksum") || says("corrupt") || says("bogus data") {
-            halt("binlog-damaged", "the source cannot read its own binlog: see the runbook")
+            halt(code::BINLOG_DAMAGED, "the source cannot read its own binlog: see the runbook")
         } else if says("shutdown") || says("killed") {
             (Remedy::Retry, "will retry")
         } else {
-            halt("source-refused-dump", "")
+            halt(code::SOURCE_REFUSED_DUMP, "")
         }
     }
 }
@@ -137,10 +140,16 @@ impl ServerError {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use transaction::HaltCode;
+
     use super::*;
 
     fn remedy(code: u16, text: &str) -> Remedy {
         ServerError { code, sqlstate: String::new(), text: text.into() }.remedy()
+    }
+
+    fn halt(code: &'static str) -> Remedy {
+        Remedy::Halt(HaltCode::new(code))
     }
 
     #[test]
@@ -159,33 +168,33 @@ mod tests {
         let cases = [
             (1040, "Too many connections", Remedy::Retry),
             (1053, "Server shutdown in progress", Remedy::Retry),
-            (1045, "Access denied for user", Remedy::Halt("mysql-access-denied")),
-            (1227, "Access denied; you need REPLICATION SLAVE", Remedy::Halt("mysql-missing-privilege")),
-            (3159, "Connections using insecure transport are prohibited", Remedy::Halt("mysql-tls")),
+            (1045, "Access denied for user", halt("mysql-access-denied")),
+            (1227, "Access denied; you need REPLICATION SLAVE", halt("mysql-missing-privilege")),
+            (3159, "Connections using insecure transport are prohibited", halt("mysql-tls")),
             (
                 1236,
                 "Cannot replicate because the source purged required binary logs.",
-                Remedy::Halt("source-purged-binlogs"),
+                halt("source-purged-binlogs"),
             ),
             (
                 1236,
                 "Could not find first log file name in binary log index file",
-                Remedy::Halt("source-purged-binlogs"),
+                halt("source-purged-binlogs"),
             ),
             (
                 1236,
                 "A replica with the same server_uuid/server_id as this replica has connected to the source",
-                Remedy::Halt("duplicate-server-id"),
+                halt("duplicate-server-id"),
             ),
-            (1236, "Binary log is not open", Remedy::Halt("binlog-disabled")),
-            (1236, "Replica has more GTIDs than the source has", Remedy::Halt("source-lost-transactions")),
+            (1236, "Binary log is not open", halt("binlog-disabled")),
+            (1236, "Replica has more GTIDs than the source has", halt("source-lost-transactions")),
             (
                 1236,
                 "Cannot replicate anonymous transaction when AUTO_POSITION = 1, at file ./binlog.000003, position 248",
-                Remedy::Halt("transaction-without-gtid"),
+                halt("transaction-without-gtid"),
             ),
-            (1236, "anything new", Remedy::Halt("source-refused-dump")),
-            (9999, "anything new", Remedy::Halt("mysql-error")),
+            (1236, "anything new", halt("source-refused-dump")),
+            (9999, "anything new", halt("mysql-error")),
         ];
         for (code, text, expected) in cases {
             assert_eq!(remedy(code, text), expected, "{code} {text}");

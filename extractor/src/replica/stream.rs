@@ -8,6 +8,7 @@ use super::options::ReplicaOptions;
 use super::query::{is_end, query};
 use super::server_error::RIGHTS;
 use super::track::Track;
+use crate::code;
 use crate::error::Place;
 
 const COM_REGISTER_REPLICA: u8 = 0x15;
@@ -117,7 +118,7 @@ fn register(channel: &mut Channel, server_id: u32) -> Result<(), ReplicaError> {
         // Said to an account that is logged in, "access denied" means the privilege (9.7.4).
         Err(ReplicaError::Server { peer, error }) if error.code == 1045 => {
             let reason = format!("{RIGHTS} (the server: {})", error.text);
-            Err(ReplicaError::Unfit { peer, code: "mysql-missing-privilege", reason })
+            Err(ReplicaError::Unfit { peer, code: code::MYSQL_MISSING_PRIVILEGE, reason })
         }
         Err(error) => Err(error),
     }

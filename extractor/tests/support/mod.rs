@@ -13,9 +13,12 @@ use extractor::{
 use transaction::binlog::{Event, EventKind, GtidEvent};
 use transaction::record::{Body, Lineage, Record, TransactionBody};
 use transaction::{
-    Context, Epoch, Gtid, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace, Sequence, Source,
-    Tag, Uuid,
+    Context, Epoch, Gtid, GtidSet, Halt, HaltCode, Hlc, Incarnation, RecordNumber, RegionName, RepairPlace,
+    Sequence, Source, Tag, Uuid,
 };
+
+/// What a sink says whose next append fails.
+pub const DISK_FULL: HaltCode = HaltCode::new("disk-full");
 
 /// What a sink was given.
 #[derive(Debug, Default, Clone)]
@@ -40,26 +43,26 @@ pub struct Given {
 pub struct Recorder(pub Rc<RefCell<Given>>);
 
 impl Sink for Recorder {
-    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String> {
+    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), Halt> {
         // What the index is given must be whole events.
         let mut rest = events;
         while !rest.is_empty() {
-            rest = Event::split(rest, checksums).map_err(|e| e.to_string())?.1;
+            rest = Event::split(rest, checksums).map_err(|e| extractor::code::of_event(&e).halt(e))?.1;
         }
         self.0.borrow_mut().writes.push((stamp.sequence.0, events.len(), last));
         Ok(())
     }
 
-    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
+    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), Halt> {
         self.0.borrow_mut().repairs.push((stamp.sequence.0, places.to_vec(), events.to_vec()));
         Ok(())
     }
 
-    fn hlc(&mut self, _: RegionName, sequence: Sequence) -> Result<Hlc, String> {
+    fn hlc(&mut self, _: RegionName, sequence: Sequence) -> Result<Hlc, Halt> {
         Ok(Hlc(sequence.0 * 1_000))
     }
 
-    fn spool(&mut self) -> Result<Box<dyn Spool>, String> {
+    fn spool(&mut self) -> Result<Box<dyn Spool>, Halt> {
         self.0.borrow_mut().spools += 1;
         Ok(Box::new(Parts::default()))
     }
@@ -68,10 +71,10 @@ impl Sink for Recorder {
         self.0.borrow_mut().forgets += 1;
     }
 
-    fn append(&mut self, record: &[u8]) -> Result<(), String> {
+    fn append(&mut self, record: &[u8]) -> Result<(), Halt> {
         let mut given = self.0.borrow_mut();
         if std::mem::take(&mut given.broken) {
-            return Err("the disk is full".into());
+            return Err(DISK_FULL.halt("the disk is full"));
         }
         given.records.push(record.to_vec());
         Ok(())
@@ -91,12 +94,12 @@ impl Sink for Recorder {
 struct Parts(VecDeque<Vec<u8>>);
 
 impl Spool for Parts {
-    fn push(&mut self, events: &[u8]) -> Result<(), String> {
+    fn push(&mut self, events: &[u8]) -> Result<(), Halt> {
         self.0.push_back(events.to_vec());
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Halt> {
         Ok(self.0.pop_front())
     }
 }

@@ -18,7 +18,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use transaction::record::{self, Body, Lineage};
-use transaction::{Epoch, Hlc, Incarnation, Record, RecordNumber, RegionName, Sequence};
+use transaction::{Epoch, HaltCode, Hlc, Incarnation, Record, RecordNumber, RegionName, Sequence};
+
+/// What a sink says that fails.
+pub const DISK_FULL: HaltCode = HaltCode::new("disk-full");
 
 pub fn name(text: &str) -> RegionName {
     RegionName::new(text).unwrap()
@@ -209,7 +212,7 @@ impl RecordSink for MemorySink {
             self.gate.subscribe().wait_for(|open| *open).await.unwrap();
             if self.failing {
                 self.under_way.fetch_sub(1, Ordering::SeqCst);
-                return Err(SinkError("disk full".into()));
+                return Err(SinkError(DISK_FULL.halt("disk full")));
             }
             let mut last = RecordNumber(0);
             for batch in batches {

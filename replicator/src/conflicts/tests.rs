@@ -131,7 +131,7 @@ fn an_id_that_is_none_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path());
     let wrong = Entry { id: "+1234567890123456789012345678901".to_owned(), ..entry(1, 3) };
-    assert!(journal.write(&[wrong]).unwrap_err().contains("32 hexadecimal digits"));
+    assert!(journal.write(&[wrong]).unwrap_err().reason.contains("32 hexadecimal digits"));
     assert!(journal.withdraw(&["12".to_owned()]).is_err());
 }
 

@@ -93,9 +93,9 @@ async fn a_halt_makes_a_region_unready_but_not_unhealthy() {
     server.all_well();
     assert_eq!(server.ask("GET", "/readyz", &[]).await.0, 200);
 
-    let reason = "table shop.a is missing".to_owned();
+    let halt = crate::code::TABLES_DIFFER.halt("table shop.a is missing");
     server.board.origins.values().for_each(|origin| {
-        origin.send_modify(|progress| progress.state = applier::State::Halted { reason: reason.clone() });
+        origin.send_modify(|progress| progress.state = applier::State::Halted(halt.clone()));
     });
     let (code, _, body) = server.ask("GET", "/readyz", &[]).await;
     assert_eq!(code, 503);
@@ -103,6 +103,9 @@ async fn a_halt_makes_a_region_unready_but_not_unhealthy() {
     let (code, _, body) = server.ask("GET", "/healthz", &[]).await;
     assert_eq!(code, 200, "a restart removes no halt");
     assert!(body.contains("\"state\":\"halted\"") && body.contains("table shop.a is missing"), "{body}");
+    assert!(body.contains("\"code\":\"tables-differ\""), "{body}");
+    let (_, _, body) = server.ask("GET", "/v1/status", &[]).await;
+    assert!(body.contains("\"code\":\"tables-differ\""), "{body}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fmt;
 use prometheus_client::registry::Unit;
 
 use super::{Sample, Writer};
-use crate::status::{ApplierState, ExtractorState, LinkState, Origin, Peer, Status};
+use crate::status::{ApplierState, ExtractorState, LinkState, Origin, Peer, Status, reasons};
 
 /// Writes every family.
 pub(super) fn write(status: &Status, writer: &mut Writer<'_>) -> fmt::Result {
@@ -22,15 +22,16 @@ fn region(status: &Status, writer: &mut Writer<'_>) -> fmt::Result {
     writer.facts(
         "build_info",
         "Version of Concord, mesh and fingerprint of its configuration.",
-        &[("version", &status.version), ("mesh", &status.mesh), ("fingerprint", &status.fingerprint)],
+        &[&[("version", &status.version), ("mesh", &status.mesh), ("fingerprint", &status.fingerprint)]],
     )?;
     if !status.server.uuid.is_empty() {
         writer.facts(
             "server_info",
             "Version and UUID of the region's MySQL, once it was seen.",
-            &[("version", &status.server.version), ("uuid", &status.server.uuid)],
+            &[&[("version", &status.server.version), ("uuid", &status.server.uuid)]],
         )?;
     }
+    halts(status, writer)?;
     writer.gauge(
         "stable",
         None,
@@ -42,6 +43,20 @@ fn region(status: &Status, writer: &mut Writer<'_>) -> fmt::Result {
         None,
         "1 if all regions say so of themselves, as far as heard.",
         [one(yes(status.stable_everywhere))],
+    )
+}
+
+fn halts(status: &Status, writer: &mut Writer<'_>) -> fmt::Result {
+    let reasons = reasons(status);
+    let labels = reasons
+        .iter()
+        .filter_map(|reason| Some([("part", &*reason.part), ("code", reason.code.as_deref()?)]));
+    let labels: Vec<_> = labels.collect();
+    let samples: Vec<_> = labels.iter().map(|labels| &labels[..]).collect();
+    writer.facts(
+        "halt",
+        "1 for each part that is halted, or link that is refused, until a person acts; the code is explained in the runbook.",
+        &samples,
     )
 }
 

@@ -100,10 +100,16 @@ impl Writer<'_> {
         self.family(name, unit, help, MetricType::Counter, samples)
     }
 
-    /// A family whose one sample is 1 and whose labels are what there is to say.
-    fn facts(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+    /// A family whose samples are 1 and whose labels are what there is to say: those of one sample each. One without any is left out.
+    fn facts(&mut self, name: &str, help: &str, samples: &[&[(&str, &str)]]) -> fmt::Result {
+        if samples.is_empty() {
+            return Ok(());
+        }
         let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        family.encode_family(&labels)?.encode_gauge(&1u32)
+        for labels in samples {
+            family.encode_family(labels)?.encode_gauge(&1u32)?;
+        }
+        Ok(())
     }
 
     fn family(

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::conflicts::sample::entry;
-use crate::status::sample;
+use crate::status::{ApplierState, ExtractorState, LinkState, sample};
 
 fn metrics() -> Metrics {
     let status = sample::status();
@@ -59,6 +59,33 @@ fn values_stand_under_their_labels_in_base_units() {
     }
     // A region applies nothing of its own.
     assert!(!text.contains("concord_applied_record{region=\"eu\",origin=\"eu\"}"));
+}
+
+#[test]
+fn whatever_a_person_must_act_on_has_its_code_as_a_label_while_it_lasts() {
+    let mut status = sample::status();
+    let scraped = |status: &crate::status::Status| {
+        let status = status.clone();
+        Metrics::new(status.region, move || status.clone()).classic().unwrap()
+    };
+    assert!(!scraped(&status).contains("concord_halt{"), "nothing is halted");
+    (status.extractor.state, status.extractor.code) =
+        (ExtractorState::Halted, Some("source-purged-binlogs".to_owned()));
+    let us = sample::origin(&mut status, "us");
+    let applier = us.applier.as_mut().unwrap();
+    (applier.state, applier.code) = (ApplierState::Halted, Some("tables-differ".to_owned()));
+    let link = us.link.as_mut().unwrap();
+    (link.state, link.code) = (LinkState::Refused, Some("mesh-differs".to_owned()));
+    let text = scraped(&status);
+    for (part, code) in [
+        ("extractor", "source-purged-binlogs"),
+        ("applier of us", "tables-differ"),
+        ("link of us", "mesh-differs"),
+    ] {
+        let sample = format!("concord_halt{{region=\"eu\",part=\"{part}\",code=\"{code}\"}}");
+        assert_eq!(value(&text, &sample), 1.0);
+    }
+    assert_eq!(value(&text, "concord_applier_halted{region=\"eu\",origin=\"us\"}"), 1.0);
 }
 
 #[test]

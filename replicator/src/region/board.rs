@@ -7,7 +7,7 @@ use applier::tables::Suspension;
 use applier::{OriginProgress, Shared, Wishes};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use transaction::{RecordNumber, RegionName, Sequence};
+use transaction::{Halt, HaltCode, RecordNumber, RegionName, Sequence};
 
 use super::failover::Tail;
 use super::journal::ConflictJournal;
@@ -26,10 +26,7 @@ pub(crate) enum ExtractorState {
     /// It reads the binlog.
     Running,
     /// A person must act.
-    Halted {
-        /// What, why, and what to do.
-        reason: String,
-    },
+    Halted(Halt),
     /// Not begun yet.
     #[default]
     Starting,
@@ -65,8 +62,8 @@ pub(crate) struct PullState {
     pub(crate) connected_via: Option<RegionName>,
     /// The last error, until connected again.
     pub(crate) error: Option<String>,
-    /// Whether that error needs a person.
-    pub(crate) refused: bool,
+    /// What a person is to do about it; `None`: it heals by itself.
+    pub(crate) refused: Option<HaltCode>,
     /// The last record that the provider holds durably.
     pub(crate) offered: RecordNumber,
     /// The last record received, durable here or not.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use link::{Backoff, Link, Target, Trouble};
+use link::{Backoff, Link, LinkError, Target};
 use tokio::sync::watch;
 use transaction::{RecordNumber, RegionName};
 
@@ -44,10 +44,10 @@ pub(crate) async fn pull(
             () = tokio::time::sleep(DETOUR), if detour.is_some() => None,
             result = link.pull(&target, origin, &sink) => Some(result),
         };
-        let refused = matches!(&outcome, Some(Err(error)) if error.trouble() == Trouble::NeedsPerson);
+        let refused = outcome.as_ref().and_then(|result| result.as_ref().err()).and_then(LinkError::code);
         let connected = board.pulls.lock().get(&origin).is_some_and(|pull| pull.connected_via.is_some());
         // What a person must mend, a full disk for instance, may show only once there is a connection.
-        if connected && !refused {
+        if connected && refused.is_none() {
             attempt = 0;
         }
         if let Some(Err(error)) = outcome {
@@ -56,10 +56,11 @@ pub(crate) async fn pull(
                 let mut pulls = board.pulls.lock();
                 let pull = pulls.entry(origin).or_default();
                 if pull.error.as_deref() != Some(&text) {
-                    if refused {
-                        tracing::error!("link to {}: {text}", target.region);
-                    } else {
-                        tracing::warn!("link to {}: {text}", target.region);
+                    match refused {
+                        Some(code) => {
+                            tracing::error!("link to {} is refused [{code}]: {text}", target.region)
+                        }
+                        None => tracing::warn!("link to {}: {text}", target.region),
                     }
                 }
                 pull.connected_via = None;
@@ -111,7 +112,7 @@ fn sink(board: &Arc<Board>, origin: RegionName) -> Sink {
             let pull = pulls.entry(origin).or_default();
             pull.connected_via = Some(via);
             pull.error = None;
-            pull.refused = false;
+            pull.refused = None;
             pull.offered = pull.offered.max(durable);
         },
         move |last, durable| {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use applier::code::LOG_INCOMPLETE;
 use applier::{Connect, Passed, Shared};
+use extractor::code::{MYSQL_OPTION, MYSQL_PROTOCOL, PARTIAL_ROW_IMAGE, SOURCE_LOST_TRANSACTIONS};
 use extractor::replica::{Interrupt, Remedy, ReplicaConnection, ReplicaError, ReplicaOptions};
 use extractor::{Extractor, Place, Progress, Restart, Resume, Sink, Spool, Stamp};
 use log_store::Log;
@@ -14,13 +16,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use transaction::binlog::TableMap;
 use transaction::key::Need;
-use transaction::{GtidSet, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Suspended};
+use transaction::{GtidSet, Halt, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Suspended};
 
 use super::board::{Board, ExtractorState};
 use super::clock::now_us;
 use super::quota::may_extract;
 use super::spool::SpoolFile;
-use super::writes::{Scope, Stamps, Writes};
+use super::writes::{Scope, Stamps, Untaken, Writes};
+use crate::code::{PANICKED, SERVER_NOT_ANSWERING, THREAD_NOT_STARTED};
 
 /// What the thread needs.
 pub(crate) struct Extraction {
@@ -88,7 +91,9 @@ impl Extraction {
         board.extractor.send_modify(|shown| shown.incarnation = resume.lineage.incarnation.0);
         let syncer = match Syncer::start(log.clone()) {
             Ok(syncer) => syncer,
-            Err(error) => return report(&board, halted(format!("cannot start a thread: {error}"))),
+            Err(error) => {
+                return halt(&board, THREAD_NOT_STARTED.halt(format_args!("cannot start a thread: {error}")));
+            }
         };
         let sink = RegionSink {
             region,
@@ -109,7 +114,7 @@ impl Extraction {
         let mut extractor = Extractor::new(resume, sink);
         let mut delay = RETRY_FIRST;
         while !*shutdown.borrow() {
-            let outcome = options().map_err(Outcome::Halt).and_then(|options| {
+            let outcome = options().map_err(|e| Outcome::Halt(MYSQL_OPTION.halt(e))).and_then(|options| {
                 let began = now_us();
                 let outcome = read(&mut extractor, &options, interrupt, &board, &shutdown);
                 if now_us().saturating_sub(began) > 10_000_000 {
@@ -119,9 +124,8 @@ impl Extraction {
             });
             match outcome {
                 Ok(()) | Err(Outcome::Stopped) => break,
-                Err(Outcome::Halt(reason)) => {
-                    tracing::error!("extractor is halted: {reason}");
-                    report(&board, halted(reason));
+                Err(Outcome::Halt(why)) => {
+                    halt(&board, why);
                     break;
                 }
                 Err(Outcome::Retry(reason)) => {
@@ -158,9 +162,9 @@ struct PanicReport(Arc<Board>);
 impl Drop for PanicReport {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            report(
+            halt(
                 &self.0,
-                halted("the extractor ended by a panic; please report it, and restart concord".into()),
+                PANICKED.halt("the extractor ended by a panic; please report it, and restart concord"),
             );
         }
     }
@@ -168,7 +172,7 @@ impl Drop for PanicReport {
 
 enum Outcome {
     Retry(String),
-    Halt(String),
+    Halt(Halt),
     Stopped,
 }
 
@@ -176,14 +180,16 @@ impl From<ReplicaError> for Outcome {
     fn from(error: ReplicaError) -> Self {
         match error.remedy() {
             Remedy::Retry => Self::Retry(error.to_string()),
-            Remedy::Halt(_) => Self::Halt(error.to_string()),
+            Remedy::Halt(code) => Self::Halt(code.halt(error)),
             Remedy::Stopped => Self::Stopped,
         }
     }
 }
 
-fn halted(reason: String) -> ExtractorState {
-    ExtractorState::Halted { reason }
+/// Tells a person.
+fn halt(board: &Board, why: Halt) {
+    tracing::error!("extractor is halted [{}]: {why}", why.code);
+    report(board, ExtractorState::Halted(why));
 }
 
 fn report(board: &Board, state: ExtractorState) {
@@ -227,7 +233,7 @@ fn read(
         };
         extractor
             .on_event(stream.event(), checksums, place, now_us())
-            .map_err(|e| Outcome::Halt(e.to_string()))?;
+            .map_err(|e| Outcome::Halt(e.into()))?;
     }
     Ok(())
 }
@@ -241,16 +247,16 @@ fn holds_what_the_log_holds(
     let text = rows.first().and_then(|row| row.first()).and_then(|value| value.clone()).unwrap_or_default();
     let executed: GtidSet = String::from_utf8_lossy(&text)
         .parse()
-        .map_err(|e| Outcome::Halt(format!("gtid_executed of the server: {e}")))?;
+        .map_err(|e| Outcome::Halt(MYSQL_PROTOCOL.halt(format_args!("gtid_executed of the server: {e}"))))?;
     let missing = extractor.held().minus(&executed);
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Outcome::Halt(format!(
+    Err(Outcome::Halt(SOURCE_LOST_TRANSACTIONS.halt(format_args!(
         "the server lacks transactions that this region's log holds: {missing}. It is another server, or one restored from \
          a backup, or a standby that was behind when it was promoted. Bring back the right one, or re-seed this region \
          (concord seed --from REGION)"
-    )))
+    ))))
 }
 
 /// The thread that makes the own log durable: one sync covers whatever has arrived meanwhile.
@@ -316,7 +322,7 @@ impl RegionSink {
     }
 
     /// Collects the keys that the events write; asks the server for the weights that it takes.
-    fn collect(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<(), String> {
+    fn collect(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<(), Halt> {
         loop {
             let needs = self.walk(stamp, events, checksums)?;
             if needs.is_empty() {
@@ -327,19 +333,17 @@ impl RegionSink {
     }
 
     /// Puts what was collected into the history index.
-    fn insert(&mut self, stamp: &Stamp, repairs: &[RepairPlace]) -> Result<(), String> {
+    fn insert(&mut self, stamp: &Stamp, repairs: &[RepairPlace]) -> Result<(), Halt> {
         let Stamp { sequence, hlc, context, suspended } = stamp;
         let (origin, sequence, hlc) = (self.region, *sequence, *hlc);
         let stamps = Stamps { origin, sequence, hlc, context, suspended, repairs };
         let mut index = self.shared.index.lock();
         let mut tables = self.shared.tables.lock();
-        self.writes
-            .insert_into(&mut index, &mut tables, &stamps, &Suspended::default())
-            .map_err(|e| e.to_string())
+        self.writes.insert_into(&mut index, &mut tables, &stamps, &Suspended::default())
     }
 
     /// Collects the keys that the events write, or the texts whose weights are missing.
-    fn walk(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<Vec<Need>, String> {
+    fn walk(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<Vec<Need>, Halt> {
         let Self { writes, scope, shared, virtual_only, .. } = self;
         let (mut unknown, version) = (Vec::<Arc<TableMap>>::new(), shared.definitions_version());
         let apart = [&stamp.suspended];
@@ -349,7 +353,8 @@ impl RegionSink {
             if verified.is_none() && !unknown.iter().any(|known| Arc::ptr_eq(known, table)) {
                 unknown.push(table.clone());
             }
-        })?;
+        });
+        let needs = needs.map_err(Untaken::in_binlog)?;
         for table in unknown {
             self.verify_virtual(&table)?;
             self.virtual_only = Some((version, table));
@@ -359,7 +364,7 @@ impl RegionSink {
 
     /// Row images may lack virtual generated columns, which the server computes anew; anything else that they lack, a
     /// session left out with another `binlog_row_image`.
-    fn verify_virtual(&mut self, table: &TableMap) -> Result<(), String> {
+    fn verify_virtual(&mut self, table: &TableMap) -> Result<(), Halt> {
         let shared = self.shared.clone();
         let definition = self.with_server(async |conn| {
             let weights = shared.weights.read().clone();
@@ -375,14 +380,14 @@ impl RegionSink {
         };
         match table.absent().find(|column| !names.contains(column)) {
             None => Ok(()),
-            Some(column) => Err(format!(
+            Some(column) => Err(PARTIAL_ROW_IMAGE.halt(format_args!(
                 "{} (column `{column}` is missing)",
                 transaction::binlog::EventError::PartialImage { table: table.full_name() }
-            )),
+            ))),
         }
     }
 
-    fn learn(&mut self, needs: Vec<Need>) -> Result<(), String> {
+    fn learn(&mut self, needs: Vec<Need>) -> Result<(), Halt> {
         let shared = self.shared.clone();
         self.with_server(async |conn| {
             applier::learn(conn, &shared, needs.clone()).await.map_err(|e| e.to_string())
@@ -393,7 +398,7 @@ impl RegionSink {
     fn with_server<T>(
         &mut self,
         mut ask: impl AsyncFnMut(&mut mysql_async::Conn) -> Result<T, String>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Halt> {
         // Bounded: the same server has just sent us the transaction.
         const TRIES: u32 = 100;
         let (connect, runtime) = (self.connect.clone(), self.runtime.clone());
@@ -417,33 +422,36 @@ impl RegionSink {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        Err(format!("the region's server does not answer the extractor: {last}"))
+        Err(SERVER_NOT_ANSWERING
+            .halt(format_args!("the region's server does not answer the extractor: {last}")))
     }
 }
 
 impl Sink for RegionSink {
-    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String> {
+    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), Halt> {
         self.collect(stamp, events, checksums)?;
         if last { self.insert(stamp, &[]) } else { Ok(()) }
     }
 
-    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
+    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), Halt> {
         self.collect(stamp, events, false)?;
         self.insert(stamp, places)
     }
 
-    fn hlc(&mut self, origin: RegionName, sequence: Sequence) -> Result<Hlc, String> {
+    fn hlc(&mut self, origin: RegionName, sequence: Sequence) -> Result<Hlc, Halt> {
         let log = &self.board.logs.get(origin).log;
         let gone = || {
-            format!("transaction {sequence} of {origin}, which was applied here, is not in its log's copy")
+            LOG_INCOMPLETE.halt(format_args!(
+                "transaction {sequence} of {origin}, which was applied here, is not in its log's copy"
+            ))
         };
-        let number = log.find_sequence(sequence).map_err(|e| e.to_string())?.ok_or_else(gone)?;
-        let mut reader = log.read_from(number).map_err(|e| e.to_string())?;
-        let raw = reader.next_record().map_err(|e| e.to_string())?.ok_or_else(gone)?;
+        let number = log.find_sequence(sequence)?.ok_or_else(gone)?;
+        let mut reader = log.read_from(number)?;
+        let raw = reader.next_record()?.ok_or_else(gone)?;
         Ok(raw.header.hlc)
     }
 
-    fn spool(&mut self) -> Result<Box<dyn Spool>, String> {
+    fn spool(&mut self) -> Result<Box<dyn Spool>, Halt> {
         Ok(Box::new(SpoolFile::create(&self.dir)?))
     }
 
@@ -451,8 +459,8 @@ impl Sink for RegionSink {
         self.writes = Writes::default().spilling(self.board.logs.spool());
     }
 
-    fn append(&mut self, record: &[u8]) -> Result<(), String> {
-        self.log.append(record).map_err(|e| e.to_string())?;
+    fn append(&mut self, record: &[u8]) -> Result<(), Halt> {
+        self.log.append(record)?;
         // Full means that a sync is asked for already, which has not begun: it will cover this record.
         let _ = self.dirty.try_send(());
         Ok(())

@@ -8,6 +8,7 @@
 //! tail is brought together with it here, row by row, while the tail is applied (`applier`, `attempt/rejoin.rs`). SEMANTICS.md has the proof.
 
 use applier::tables::Applied;
+use extractor::code::SOURCE_LOST_TRANSACTIONS;
 use mysql_async::prelude::*;
 use mysql_async::{Conn, Row};
 use transaction::{GtidSet, Sequence, Suspended};
@@ -74,12 +75,12 @@ async fn replaced(
 ) -> Result<Life, RegionError> {
     let name = region.config.region.name;
     let log = &region.board.logs.own().log;
-    let failed = |e: mysql_async::Error| RegionError(format!("MySQL of this region: {e}"));
+    let failed = |e: mysql_async::Error| RegionError::new(format!("MySQL of this region: {e}"));
     let refused = |why: &str| {
-        RegionError(format!(
+        RegionError::from(SOURCE_LOST_TRANSACTIONS.halt(format_args!(
             "the server lacks transactions that this region's log holds, {missing}, and {why}. Bring back the right server, or \
              re-seed this region (concord seed --from REGION)"
-        ))
+        )))
     };
     let uuid: Option<String> = conn.query_first("SELECT @@GLOBAL.server_uuid").await.map_err(failed)?;
     let uuid = uuid.unwrap_or_default();
@@ -124,11 +125,11 @@ async fn replaced(
         life.incarnation.0 + 1,
         life.sequence
     );
-    Life::read(log)?.ok_or_else(|| RegionError("the log lacks the position just written".to_owned()))
+    Life::read(log)?.ok_or_else(|| RegionError::new("the log lacks the position just written".to_owned()))
 }
 
 async fn executed(conn: &mut Conn) -> Result<GtidSet, RegionError> {
-    let failed = |e: &dyn std::fmt::Display| RegionError(format!("gtid_executed of the server: {e}"));
+    let failed = |e: &dyn std::fmt::Display| RegionError::new(format!("gtid_executed of the server: {e}"));
     let text: Option<String> =
         conn.query_first("SELECT @@GLOBAL.gtid_executed").await.map_err(|e| failed(&e))?;
     text.unwrap_or_default().parse().map_err(|e| failed(&e))
@@ -138,7 +139,7 @@ async fn executed(conn: &mut Conn) -> Result<GtidSet, RegionError> {
 /// `None`: the shutdown came first.
 async fn no_longer_replicates(region: &Region, conn: &mut Conn) -> Result<Option<GtidSet>, RegionError> {
     loop {
-        let failed = |e: mysql_async::Error| RegionError(format!("SHOW REPLICA STATUS: {e}"));
+        let failed = |e: mysql_async::Error| RegionError::new(format!("SHOW REPLICA STATUS: {e}"));
         let channels: Vec<Row> = conn.query("SHOW REPLICA STATUS").await.map_err(failed)?;
         let runs = |row: &Row| {
             ["Replica_IO_Running", "Replica_SQL_Running"].iter().any(|column| {

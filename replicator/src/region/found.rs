@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use extractor::Spool;
-use transaction::KeyHash;
+use transaction::{Halt, KeyHash};
 
 use super::spool::SpoolFile;
 
@@ -34,7 +34,7 @@ impl FoundWrites {
     }
 
     /// Makes room in memory if there are many.
-    pub(crate) fn spill(&mut self) -> Result<(), String> {
+    pub(crate) fn spill(&mut self) -> Result<(), Halt> {
         let Some(dir) = self.dir.as_ref().filter(|_| self.recent.len() > IN_MEMORY_MAX) else {
             return Ok(());
         };
@@ -57,16 +57,13 @@ impl FoundWrites {
     }
 
     /// Takes all out, in order. If the file cannot be read, the writes end early, and `failed` is the reason.
-    pub(crate) fn take<'a>(
-        &mut self,
-        failed: &'a mut Option<String>,
-    ) -> impl Iterator<Item = Write> + use<'a> {
+    pub(crate) fn take<'a>(&mut self, failed: &'a mut Option<Halt>) -> impl Iterator<Item = Write> + use<'a> {
         let recent = std::mem::take(&mut self.recent);
         let mut file = self.file.take();
         let parts = std::iter::from_fn(move || match file.as_mut()?.next() {
             Ok(part) => part,
-            Err(reason) => {
-                *failed = Some(reason);
+            Err(halt) => {
+                *failed = Some(halt);
                 None
             }
         });

@@ -13,6 +13,7 @@ use transaction::{Hlc, RegionName, Sequence, Uuid};
 use super::board::Board;
 use super::control::{ASK_INTRODUCTION, Introduction};
 use super::tables;
+use crate::code::TABLES_DIFFER;
 
 /// How the first meeting goes on from what both sides say.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,20 +63,18 @@ pub(crate) async fn meet(meeting: Meeting, mut shutdown: watch::Receiver<bool>) 
             Ok(Verdict::Busy) => State::Waiting {
                 reason: format!("clients wrote while the tables of {origin} were compared; comparing again"),
             },
-            Ok(Verdict::Differ(differences)) => State::Halted {
-                reason: format!(
+            Ok(Verdict::Differ(differences)) => State::Halted(TABLES_DIFFER.halt(format_args!(
                     "the tables of {origin} differ from ours: {}. Nothing is applied between regions that do not begin equal: \
                      make one of them anew with `concord seed --from REGION`, or make the tables equal while no client writes",
                     differences.join("; ")
-                ),
-            },
+                ))),
             Err(reason) => State::Waiting { reason: format!("first meeting with {origin}: {reason}") },
         };
-        if let State::Halted { reason } = &state
-            && *reason != last
+        if let State::Halted(halt) = &state
+            && halt.reason != last
         {
-            tracing::error!("{reason}");
-            last.clone_from(reason);
+            tracing::error!("origin {origin} is halted [{}]: {halt}", halt.code);
+            last.clone_from(&halt.reason);
         }
         if let Some(sender) = board.origins.get(&origin) {
             sender.send_modify(|progress| progress.state = state);

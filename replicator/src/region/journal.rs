@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::hash::Hasher;
 use std::sync::Arc;
 
+use applier::code::INTERNAL_ERROR;
 use applier::journal::Entry;
 use log_store::{EntryId, Found, JournalOptions, JournalReader, JournalRetention, Store};
-use transaction::{RegionName, Sequence};
+use transaction::{Halt, RegionName, Sequence};
 
 use super::RegionError;
 use super::clock::now_us;
@@ -50,7 +51,7 @@ impl ConflictJournal {
     ///
     /// Returns how many. An origin without a marker is left alone, for then nothing is known.
     pub(crate) fn settle(&self, applied: &[(RegionName, Sequence)]) -> Result<usize, RegionError> {
-        let failed = |e: &dyn std::fmt::Display| RegionError(e.to_string());
+        let failed = |e: &dyn std::fmt::Display| RegionError::new(e.to_string());
         let mut reader = self.journal.read().map_err(|e| failed(&e))?;
         let mut uncommitted = Vec::new();
         for _ in 0..IN_FLIGHT_MAX {
@@ -87,7 +88,7 @@ impl ConflictJournal {
 }
 
 impl applier::journal::Journal for ConflictJournal {
-    fn write(&self, entries: &[Entry]) -> Result<(), String> {
+    fn write(&self, entries: &[Entry]) -> Result<(), Halt> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -109,7 +110,7 @@ impl applier::journal::Journal for ConflictJournal {
                 digest: *digest,
             })
             .collect();
-        let new: HashSet<_> = self.journal.write(&found).map_err(|e| e.to_string())?.into_iter().collect();
+        let new: HashSet<_> = self.journal.write(&found)?.into_iter().collect();
         for ((id, ..), entry) in encoded.iter().zip(entries) {
             if new.contains(id) {
                 self.counts.note(entry);
@@ -118,32 +119,36 @@ impl applier::journal::Journal for ConflictJournal {
         Ok(())
     }
 
-    fn withdraw(&self, ids: &[String]) -> Result<(), String> {
+    fn withdraw(&self, ids: &[String]) -> Result<(), Halt> {
         if ids.is_empty() {
             return Ok(());
         }
         let ids = ids.iter().map(|id| parse_id(id)).collect::<Result<Vec<_>, _>>()?;
-        self.journal.withdraw(&ids, now_us()).map_err(|e| e.to_string())
+        Ok(self.journal.withdraw(&ids, now_us())?)
     }
 }
 
-fn encode(entry: &Entry) -> Result<Vec<u8>, String> {
-    serde_json::to_vec(entry)
-        .map_err(|e| format!("conflict {} cannot be written down: {e}; please report this", entry.id))
+fn encode(entry: &Entry) -> Result<Vec<u8>, Halt> {
+    serde_json::to_vec(entry).map_err(|e| {
+        let id = &entry.id;
+        INTERNAL_ERROR.halt(format_args!("conflict {id} cannot be written down: {e}; please report this"))
+    })
 }
 
 /// The same for entries that differ in nothing but when they were found: a target transaction that runs again finds its
 /// conflicts again.
-fn digest(entry: Entry) -> Result<u64, String> {
+fn digest(entry: Entry) -> Result<u64, Halt> {
     let mut hasher = std::hash::DefaultHasher::new();
     hasher.write(&encode(&Entry { found_us: 0, ..entry })?);
     Ok(hasher.finish())
 }
 
-fn parse_id(text: &str) -> Result<EntryId, String> {
+fn parse_id(text: &str) -> Result<EntryId, Halt> {
     let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
     number.map(u128::to_be_bytes).ok_or_else(|| {
-        format!("{text:?} is no id of a conflict, which has 32 hexadecimal digits; please report this")
+        INTERNAL_ERROR.halt(format_args!(
+            "{text:?} is no id of a conflict, which has 32 hexadecimal digits; please report this"
+        ))
     })
 }

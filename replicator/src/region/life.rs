@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use applier::code::of_record;
 use log_store::Log;
 use transaction::record::{Body, Lineage, Record, RecordKind};
 use transaction::{Context, Epoch, GtidSet, Hlc, Incarnation, RecordNumber, Sequence, Suspended};
@@ -103,7 +104,7 @@ impl Fork {
         whole: bool,
     ) -> Result<Self, String> {
         let behind = "no position in that log is one that this server has reached: it is of another past";
-        let from = last_position_within(log, executed, whole).map_err(|e| e.0)?.ok_or(behind)?;
+        let from = last_position_within(log, executed, whole).map_err(|e| e.reason)?.ok_or(behind)?;
         let (mut fork, mut lacks, mut mixed) = (None, None, None);
         each_record(log, from, |record| {
             if let (Body::Position(position), None) = (&record.body, &fork) {
@@ -121,7 +122,7 @@ impl Fork {
             }
             Ok(mixed.is_none())
         })
-        .map_err(|e| e.0)?;
+        .map_err(|e| e.reason)?;
         match (fork, lacks, mixed) {
             (_, Some(lacks), Some(held)) => Err(format!(
                 "it holds transaction {held} of this region and lacks {lacks}, which came before it: no standby of the old one does"
@@ -163,7 +164,7 @@ fn last_position_within(
 }
 
 fn gtids(text: &str) -> Result<GtidSet, RegionError> {
-    text.parse().map_err(|e| RegionError(format!("a position record of this region's log: {e}")))
+    text.parse().map_err(|e| RegionError::new(format!("a position record of this region's log: {e}")))
 }
 
 /// Calls `each` with every record from `from` on, until it says false.
@@ -174,7 +175,7 @@ fn each_record(
 ) -> Result<(), RegionError> {
     let mut reader = log.read_from(from)?;
     while let Some(raw) = reader.next_record()? {
-        if !each(&Record::decode(raw.bytes).map_err(|e| RegionError(e.to_string()))?)? {
+        if !each(&Record::decode(raw.bytes).map_err(of_record)?)? {
             break;
         }
     }

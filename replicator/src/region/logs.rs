@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use applier::code::REGION_UNKNOWN;
 use applier::logs::{Logs, RecordReader};
 use filters::{Filters, TableFilter};
 use link::{BoxFuture, LogProvider, ProviderError, RecordBatch, RecordSink, RecordStream, SinkError};
@@ -11,7 +12,9 @@ use log_store::{Log, LogReader, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use transaction::binlog::View;
-use transaction::{RecordKind, RecordNumber, RegionName, Sequence};
+use transaction::{Halt, RecordKind, RecordNumber, RegionName, Sequence};
+
+use crate::code::PANICKED;
 
 use super::quota::Quota;
 
@@ -121,8 +124,8 @@ impl LogSet {
 }
 
 impl Logs for LogSet {
-    fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, String> {
-        let entry = self.logs.get(&origin).ok_or_else(|| format!("region {origin} is not in [mesh]"))?;
+    fn reader(&self, origin: RegionName, from: RecordNumber) -> Result<Box<dyn RecordReader>, Halt> {
+        let entry = self.logs.get(&origin).ok_or_else(|| unknown(origin))?;
         // Retention may take records that follow the last applied transaction and are no transactions, also under a reader
         // that stands there. A missing transaction is found by its number (`Feed`).
         let from = if from <= RecordNumber(1) { RecordNumber(0) } else { from };
@@ -139,17 +142,21 @@ impl Logs for LogSet {
         self.filters.making(schema, table).is_some_and(TableFilter::is_lossy)
     }
 
-    fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, String> {
-        let entry = self.logs.get(&origin).ok_or_else(|| format!("region {origin} is not in [mesh]"))?;
-        entry.log.find_sequence(sequence).map_err(|e| e.to_string())
+    fn find(&self, origin: RegionName, sequence: Sequence) -> Result<Option<RecordNumber>, Halt> {
+        let entry = self.logs.get(&origin).ok_or_else(|| unknown(origin))?;
+        Ok(entry.log.find_sequence(sequence)?)
     }
+}
+
+fn unknown(origin: RegionName) -> Halt {
+    REGION_UNKNOWN.halt(format_args!("region {origin} is not in [mesh]"))
 }
 
 struct Reader(LogReader);
 
 impl RecordReader for Reader {
-    fn next(&mut self) -> Result<Option<&[u8]>, String> {
-        Ok(self.0.next_record().map_err(|e| e.to_string())?.map(|record| record.bytes))
+    fn next(&mut self) -> Result<Option<&[u8]>, Halt> {
+        Ok(self.0.next_record()?.map(|record| record.bytes))
     }
 }
 
@@ -330,8 +337,10 @@ impl RecordSink for Sink {
             });
             match stored.await {
                 Ok(Ok(durable)) => Ok(durable),
-                Ok(Err(error)) => Err(SinkError(error.to_string())),
-                Err(error) => Err(SinkError(format!("the thread that stores records ended: {error}"))),
+                Ok(Err(error)) => Err(SinkError(error.into())),
+                Err(error) => Err(SinkError(
+                    PANICKED.halt(format_args!("the thread that stores records ended: {error}")),
+                )),
             }
         })
     }

@@ -38,16 +38,18 @@ mod writes;
 mod simulation;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use applier::code::of_history;
 use applier::ddl::{DdlPolicy, DdlSources};
 use applier::effect::Carries;
 use applier::feed::BatchLimits;
 use applier::policies::TablePolicy;
 use applier::tables::Applied;
-use applier::{Connect, MySql, OriginProgress, Scheduler, Setup, Shared};
+use applier::{Connect, MySql, OriginProgress, Scheduler, Setup, Shared, SqlFailure};
 use extractor::replica::{ReplicaOptions, TlsMode as ReplicaTls};
 use link::{Link, Target};
 use log_store::{Identity, Store};
@@ -56,8 +58,9 @@ use mysql_async::prelude::*;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use transaction::{GtidSet, RecordNumber, RegionName, Sequence};
+use transaction::{GtidSet, Halt, HaltCode, RecordNumber, RegionName, Sequence};
 
+use crate::code::{PANICKED, SERVER_OF_ANOTHER_REGION};
 use crate::config::{Config, TlsMode, connect as connect_mysql};
 use board::{Board, ExtractorProgress, ExtractorState};
 use clock::now_us;
@@ -68,20 +71,50 @@ use logs::LogSet;
 use writes::Scope;
 
 /// Why a region cannot run, or stopped.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct RegionError(pub(crate) String);
+#[derive(Debug)]
+pub(crate) struct RegionError {
+    /// What a person is to do about it, if the runbook has an entry for it.
+    code: Option<HaltCode>,
+    reason: String,
+}
 
 impl RegionError {
-    fn of(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self { code: None, reason: reason.into() }
+    }
+
+    fn of(what: &str) -> impl Fn(&dyn fmt::Display) -> Self {
         let what = what.to_owned();
-        move |cause| Self(format!("{what}: {cause}"))
+        move |cause| Self::new(format!("{what}: {cause}"))
+    }
+}
+
+impl fmt::Display for RegionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(code) = self.code {
+            write!(f, "[{code}] ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for RegionError {}
+
+impl From<Halt> for RegionError {
+    fn from(Halt { code, reason }: Halt) -> Self {
+        Self { code: Some(code), reason }
+    }
+}
+
+impl From<link::LinkError> for RegionError {
+    fn from(error: link::LinkError) -> Self {
+        Self { code: error.code(), reason: error.to_string() }
     }
 }
 
 impl From<log_store::Error> for RegionError {
     fn from(error: log_store::Error) -> Self {
-        Self(error.to_string())
+        Halt::from(error).into()
     }
 }
 
@@ -132,7 +165,7 @@ impl Region {
         );
 
         let (runs, limits) = spill::open(&store, config.region.history_memory.0)?;
-        let index = conflict::Index::new(&names, region).map_err(|e| RegionError(e.to_string()))?;
+        let index = conflict::Index::new(&names, region).map_err(of_history)?;
         let index = index.spilling(runs, limits);
         let shared = Arc::new(Shared::new(index, transaction::Weights::default()));
         let board = Arc::new(Board {
@@ -186,8 +219,7 @@ impl Region {
 
         let parts = Arc::new(OnceLock::new());
         let control = Arc::new(RegionControl { parts: parts.clone() });
-        let link = identity::link_of(&config, link::Options::default(), control)
-            .map_err(|e| RegionError(e.to_string()))?;
+        let link = identity::link_of(&config, link::Options::default(), control)?;
         let ready = Arc::new(AtomicBool::new(false));
         let given = Parts { board: board.clone(), connect: connect.clone(), carries, ready: ready.clone() };
         // Set once, here: the link is not served yet.
@@ -200,7 +232,7 @@ impl Region {
         tasks.spawn(async move { served.serve(listener, provider, stop).await });
         let listener = bind(config.region.http.listen, "[region.http] listen").await?;
         let http = config.region.http.clone();
-        http.token().map_err(|e| RegionError(e.to_string()))?;
+        http.token().map_err(|e| RegionError::new(e.to_string()))?;
         tasks.spawn(crate::http::serve(listener, board.clone(), http, shutdown.clone()));
 
         let targets = config
@@ -240,7 +272,7 @@ impl Region {
         let name = self.config.region.name;
         let (conn, belongs, markers) = loop {
             let Some(mut conn) = self.wait_for_server().await else {
-                return Err(RegionError("stopped".into()));
+                return Err(RegionError::new("stopped"));
             };
             // Once the tables are there, nothing is written before the markers are read, which locks.
             let claimed = async {
@@ -264,11 +296,12 @@ impl Region {
             self.pause().await;
         };
         if belongs.region != name.as_str() || belongs.mesh != self.config.mesh.name {
-            return Err(RegionError(format!(
+            let foreign = SERVER_OF_ANOTHER_REGION.halt(format_args!(
                 "schema concord on this server belongs to region {} of mesh {}, not to {name} of {}; point \
                  [region.mysql] at this region's own server, or re-seed it after DROP DATABASE concord",
                 belongs.region, belongs.mesh, self.config.mesh.name
-            )));
+            ));
+            return Err(foreign.into());
         }
         Ok((conn, markers))
     }
@@ -327,7 +360,7 @@ impl Region {
             };
             match joined.await {
                 Ok(resume) => return Ok(resume.map(|resume| (markers, resume))),
-                Err(RegionError(reason)) if conn.ping().await.is_err() => self.report_waiting(reason),
+                Err(RegionError { reason, .. }) if conn.ping().await.is_err() => self.report_waiting(reason),
                 Err(error) => return Err(error),
             }
             self.pause().await;
@@ -446,7 +479,9 @@ impl Region {
                 held.clone(),
                 &self.ddl_sources(),
             )
-            .map_err(|e| RegionError(format!("the tail of this region's own log: {e}")))
+            .map_err(|halt| {
+                RegionError::from(halt.map_reason(|why| format!("the tail of this region's own log: {why}")))
+            })
         };
         if let Some(resume) = from_log()? {
             return Ok(resume);
@@ -468,8 +503,7 @@ impl Region {
             wall_us: now_us(),
         }
         .write(log)?;
-        from_log()?
-            .ok_or_else(|| RegionError("the log does not hold the position record just written".into()))
+        from_log()?.ok_or_else(|| RegionError::new("the log does not hold the position record just written"))
     }
 
     async fn rebuild(
@@ -491,11 +525,15 @@ impl Region {
         let suspensions = applier::tables::suspensions(&mut *conn).await.map_err(|e| failed(&e))?;
         let suspended = suspensions.iter().map(|suspension| suspension.table.clone()).collect();
         self.board.suspensions.send_replace(suspensions);
-        let mut ask = async |needs| applier::learn(conn, &shared, needs).await.map_err(|e| e.to_string());
+        let mut ask = async |needs| {
+            applier::learn(conn, &shared, needs).await.map_err(|e| SqlFailure::from(e).into_halt())
+        };
         let (logs, scope) = (&self.board.logs, &self.scope);
         let done = rebuild::rebuild(logs, &applied, tail, &self.board.shared, scope, &suspended, &mut ask)
             .await
-            .map_err(|e| RegionError(format!("the history index cannot be rebuilt from the logs: {e}")))?;
+            .map_err(|halt| {
+                halt.map_reason(|why| format!("the history index cannot be rebuilt from the logs: {why}"))
+            })?;
         tracing::info!(
             "history index rebuilt from {} transactions in {} ms, {} of them unstable",
             done.transactions,
@@ -528,7 +566,7 @@ impl Region {
             runtime: tokio::runtime::Handle::current(),
         }
         .start()
-        .map_err(|e| RegionError(format!("cannot start the extractor's thread: {e}")))?;
+        .map_err(|e| RegionError::new(format!("cannot start the extractor's thread: {e}")))?;
         self.extraction = Some(running);
         Ok(())
     }
@@ -603,8 +641,9 @@ impl Region {
             .name("applier".into())
             .spawn(move || {
                 let _report = PanicReport(board);
-                if let Err(error) = runtime.block_on(scheduler.run()) {
-                    tracing::error!("{error}");
+                if let Err(failure) = runtime.block_on(scheduler.run()) {
+                    let halt = failure.into_halt();
+                    tracing::error!("the applier is halted [{}]: {halt}", halt.code);
                 }
             })
             .map_err(|e| failed(&e))?;
@@ -615,7 +654,7 @@ impl Region {
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> Result<TcpListener, RegionError> {
     TcpListener::bind(address).await.map_err(|e| {
-        RegionError(format!(
+        RegionError::new(format!(
             "cannot listen on {address} ({key}): {e}; another process has the port, or it is not this host's"
         ))
     })
@@ -661,9 +700,10 @@ struct PanicReport(Arc<Board>);
 impl Drop for PanicReport {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for sender in self.0.origins.values() {
-                let reason = "the applier ended by a panic; please report it, and restart concord".to_owned();
-                sender.send_modify(|progress| progress.state = applier::State::Halted { reason });
+            let halt = PANICKED.halt("the applier ended by a panic; please report it, and restart concord");
+            tracing::error!("the applier is halted [{}]: {halt}", halt.code);
+            for sender in self.0.origins.values().chain([&self.0.tail_progress]) {
+                sender.send_modify(|progress| progress.state = applier::State::Halted(halt.clone()));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A peer's copy of a log, read through the link from any record on: to complete or to mend the one that is held here.
 
+use applier::code::INTERNAL_ERROR;
 use link::{BoxFuture, Link, LinkError, RecordBatch, RecordSink, RefusalCode, SinkError, Target};
 use log_store::RecordSource;
 use tokio::runtime::Handle;
@@ -102,7 +103,8 @@ impl RecordSink for Taker {
             for batch in batches {
                 last = batch.last;
                 let taken = self.batches.send(batch).await;
-                taken.map_err(|_| SinkError("no more of it is needed".to_owned()))?;
+                // Ends the pull; nobody is told.
+                taken.map_err(|_| SinkError(INTERNAL_ERROR.halt("no more of it is needed")))?;
             }
             Ok(last)
         })

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use applier::Shared;
+use applier::code::{of_history, of_record};
 use applier::logs::Logs;
 use conflict::{Index, Lacks};
 use extractor::Held;
@@ -11,11 +12,11 @@ use log_store::Log;
 use transaction::binlog::View;
 use transaction::key::Need;
 use transaction::record::{Body, Record, RecordKind};
-use transaction::{Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Suspended};
+use transaction::{Halt, Hlc, RecordNumber, RegionName, RepairPlace, Sequence, Suspended};
 
 use super::failover::Tail;
 use super::logs::LogSet;
-use super::writes::{Scope, Stamps, Writes};
+use super::writes::{Scope, Stamps, Untaken, Writes};
 
 /// How far each log counts: of the own one everything ([`OWN`]), of a copy what its marker says is applied.
 pub(crate) type Applied = Vec<(RegionName, Sequence)>;
@@ -45,8 +46,8 @@ pub(crate) async fn rebuild(
     shared: &Shared,
     scope: &Scope,
     suspended: &Suspended,
-    ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
-) -> Result<Rebuilt, String> {
+    ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), Halt>,
+) -> Result<Rebuilt, Halt> {
     let held = Held {
         context: applied.iter().filter(|(_, until)| *until != OWN).copied().collect(),
         tail: tail.map(|tail| (tail.applied, tail.end)),
@@ -67,7 +68,7 @@ pub(crate) async fn rebuild(
     let nothing = Suspended::default();
     for (origin, until) in applied {
         let own_until = *until;
-        let stable = shared.index.lock().stable(*origin).map_err(|e| e.to_string())?;
+        let stable = shared.index.lock().stable(*origin).map_err(of_history)?;
         let log = logs.get(*origin).log.clone();
         let until = log.tail().last_sequence.min(*until);
         let from = stable.next().max(first_held(&log)).min(until.next());
@@ -83,7 +84,7 @@ pub(crate) async fn rebuild(
         readings.push(reading);
     }
     for round in 0.. {
-        let lacks = shared.index.lock().lacks().map_err(|e| e.to_string())?;
+        let lacks = shared.index.lock().lacks().map_err(of_history)?;
         let Some(lacks) = lacks else { break };
         let mut any = false;
         for reading in &mut readings {
@@ -102,7 +103,7 @@ pub(crate) async fn rebuild(
         }
     }
     let mut index = shared.index.lock();
-    while index.prune(1 << 20).map_err(|e| e.to_string())?.more {}
+    while index.prune(1 << 20).map_err(of_history)?.more {}
     done.unstable = index.stats().transactions;
     Ok(done)
 }
@@ -139,18 +140,18 @@ impl Reading<'_> {
         (from, to): (Sequence, Sequence),
         shared: &Shared,
         scope: &Scope,
-        ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), String>,
-    ) -> Result<u64, String> {
+        ask: &mut impl AsyncFnMut(Vec<Need>) -> Result<(), Halt>,
+    ) -> Result<u64, Halt> {
         let Some(first) = self.first_record(from)? else { return Ok(0) };
         let mut writes = Writes::through(self.view.clone()).spilling(self.spool);
         let (mut whole, mut chain) = (false, Suspended::default());
         let mut count = 0;
-        let mut reader = self.log.read_from(first).map_err(|e| e.to_string())?;
-        while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
+        let mut reader = self.log.read_from(first)?;
+        while let Some(raw) = reader.next_record()? {
             if raw.header.sequence >= to {
                 break;
             }
-            let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+            let record = Record::decode(raw.bytes).map_err(of_record)?;
             let (events, begins, repairs): (_, _, &[RepairPlace]) = match &record.body {
                 Body::Chunk { index, events } => (*events, *index == 0, &[]),
                 Body::Transaction(body) => (body.events, body.chunks == 0, &[]),
@@ -173,7 +174,8 @@ impl Reading<'_> {
             loop {
                 let checksums = record.event_checksums;
                 let apart = [self.held_back, record.suspended().unwrap_or(&chain)];
-                let needs = writes.collect(events, checksums, shared, scope, &apart, &mut |_| {})?;
+                let needs = writes.collect(events, checksums, shared, scope, &apart, &mut |_| {});
+                let needs = needs.map_err(Untaken::in_log)?;
                 if needs.is_empty() {
                     break;
                 }
@@ -190,11 +192,9 @@ impl Reading<'_> {
                 let stamps = Stamps { origin, sequence, hlc, context, suspended: suspends, repairs };
                 let mut index = shared.index.lock();
                 let mut tables = shared.tables.lock();
-                writes
-                    .insert_into(&mut index, &mut tables, &stamps, self.held_back)
-                    .map_err(|e| e.to_string())?;
+                writes.insert_into(&mut index, &mut tables, &stamps, self.held_back)?;
                 // Nothing may be pruned yet, so merging runs is not left to that.
-                while index.tidy(AT_A_TIME as usize).map_err(|e| e.to_string())? {}
+                while index.tidy(AT_A_TIME as usize).map_err(of_history)? {}
                 count += 1;
                 whole = false;
             }
@@ -203,11 +203,11 @@ impl Reading<'_> {
     }
 
     /// The tables that the origin had suspended when it wrote the chain that begins at a record: only the end of the chain says.
-    fn suspended_of_chain(&self, first: RecordNumber) -> Result<Suspended, String> {
-        let mut reader = self.log.read_from(first).map_err(|e| e.to_string())?;
-        while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
+    fn suspended_of_chain(&self, first: RecordNumber) -> Result<Suspended, Halt> {
+        let mut reader = self.log.read_from(first)?;
+        while let Some(raw) = reader.next_record()? {
             if raw.header.kind == RecordKind::Transaction {
-                let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+                let record = Record::decode(raw.bytes).map_err(of_record)?;
                 return Ok(record.suspended().cloned().unwrap_or_default());
             }
         }
@@ -215,19 +215,18 @@ impl Reading<'_> {
     }
 
     /// The record at which a transaction begins; of a chain the first chunk that is held.
-    fn first_record(&self, sequence: Sequence) -> Result<Option<RecordNumber>, String> {
-        let fail = |e: log_store::Error| e.to_string();
-        let Some(last) = self.log.find_sequence(sequence).map_err(fail)? else { return Ok(None) };
-        let mut reader = self.log.read_from(last).map_err(fail)?;
-        let Some(raw) = reader.next_record().map_err(fail)? else { return Ok(None) };
-        let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+    fn first_record(&self, sequence: Sequence) -> Result<Option<RecordNumber>, Halt> {
+        let Some(last) = self.log.find_sequence(sequence)? else { return Ok(None) };
+        let mut reader = self.log.read_from(last)?;
+        let Some(raw) = reader.next_record()? else { return Ok(None) };
+        let record = Record::decode(raw.bytes).map_err(of_record)?;
         let chunks = record.transaction().map_or(0, |transaction| u64::from(transaction.chunks));
         let held = self.log.segments().first().map_or(last, |segment| segment.first);
         Ok(Some(RecordNumber(last.0.saturating_sub(chunks)).max(held)))
     }
 
     /// The lowest transaction that histories lack, not above the lowest that is read, nor below what the log holds.
-    fn lower(&self, lacks: &Lacks, round: u32) -> Result<Sequence, String> {
+    fn lower(&self, lacks: &Lacks, round: u32) -> Result<Sequence, Halt> {
         let mut lowest = lacks.sequence(self.origin).min(self.first_since(lacks.hlc)?);
         if lowest < self.from && round >= ROUNDS_BEFORE_DOUBLING {
             let read = self.until.next().0.saturating_sub(self.from.0);
@@ -237,11 +236,10 @@ impl Reading<'_> {
     }
 
     /// The first transaction whose record has this stamp or a later one. A repair's record is not older than where it stands.
-    fn first_since(&self, hlc: Hlc) -> Result<Sequence, String> {
-        let fail = |e: log_store::Error| e.to_string();
-        let Some(number) = self.log.find_hlc(hlc).map_err(fail)? else { return Ok(self.from) };
-        let mut reader = self.log.read_from(number).map_err(fail)?;
-        while let Some(raw) = reader.next_record().map_err(fail)? {
+    fn first_since(&self, hlc: Hlc) -> Result<Sequence, Halt> {
+        let Some(number) = self.log.find_hlc(hlc)? else { return Ok(self.from) };
+        let mut reader = self.log.read_from(number)?;
+        while let Some(raw) = reader.next_record()? {
             if raw.header.sequence > Sequence(0) {
                 return Ok(raw.header.sequence);
             }
@@ -264,23 +262,21 @@ fn survey(
     until: Sequence,
     held: Option<&Held>,
     index: &mut Index,
-) -> Result<(), String> {
+) -> Result<(), Halt> {
     let log = &logs.get(origin).log;
-    let near_end = match log.find_sequence(until).map_err(|e| e.to_string())? {
+    let near_end = match log.find_sequence(until)? {
         Some(number) => number,
         // The own log counts to its end. A log without that transaction has been shortened to less than it, or holds none.
-        None if until == OWN => {
-            log.find_last(RecordKind::Position).map_err(|e| e.to_string())?.unwrap_or_default()
-        }
+        None if until == OWN => log.find_last(RecordKind::Position)?.unwrap_or_default(),
         None => RecordNumber(0),
     };
-    let mut reader = log.read_from(near_end).map_err(|e| e.to_string())?;
+    let mut reader = log.read_from(near_end)?;
     let (mut claim, mut sequence) = (None, Sequence(0));
-    while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
+    while let Some(raw) = reader.next_record()? {
         if raw.header.sequence > until {
             break;
         }
-        let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+        let record = Record::decode(raw.bytes).map_err(of_record)?;
         sequence = sequence.max(record.sequence);
         if let Body::Position(position) = &record.body {
             sequence = sequence.max(position.last_sequence);
@@ -289,7 +285,7 @@ fn survey(
     }
     let Some(claim) = claim else { return Ok(()) };
     let claim = held.map_or(claim.clone(), |held| held.of(&claim));
-    index.observe(origin, &claim, sequence).map_err(|e| e.to_string())
+    index.observe(origin, &claim, sequence).map_err(of_history)
 }
 
 #[cfg(test)]

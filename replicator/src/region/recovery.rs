@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use link::Target;
+use log_store::code::LOG_DAMAGED_LAST;
 use transaction::RecordNumber;
 
 use super::board::ExtractorState;
@@ -52,14 +53,15 @@ async fn settle_damaged_last(
     let mut copy = PeerCopy::new(region.link.clone(), target.clone(), own.log.origin());
     let what =
         format!("record {last} of this region's own log is damaged, and region {} holds it", target.region);
+    let lost = |why: String| RegionError::from(LOG_DAMAGED_LAST.halt(why));
     match copy.records(last).await {
         Ok(Some(records)) => {
             own.log.replace_damaged_last(&records)?;
             tracing::warn!("{what}: it was taken back from there");
             Ok(())
         }
-        Ok(None) => Err(RegionError(format!("{what} no longer; start again once its log is whole"))),
-        Err(error) => Err(RegionError(format!("{what}, but could not send it: {error}; then start again"))),
+        Ok(None) => Err(lost(format!("{what} no longer; start again once its log is whole"))),
+        Err(error) => Err(lost(format!("{what}, but could not send it: {error}; then start again"))),
     }
 }
 
@@ -136,7 +138,7 @@ pub(crate) async fn fetch(
                 tracing::warn!("{error}");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            Some(Err(error)) => return Err(RegionError(error.to_string())),
+            Some(Err(error)) => return Err(error.into()),
             Some(Ok(never)) => match never {},
         }
     }

@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use applier::code::{LOG_INCOMPLETE, of_record};
 use applier::ddl::DdlSources;
 use extractor::{Held, Resume, Stamper};
 use log_store::Log;
 use transaction::record::{Body, Lineage, PositionBody, Record, RecordKind};
-use transaction::{Context, Epoch, GtidSet, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Suspended};
+use transaction::{
+    Context, Epoch, GtidSet, Halt, Hlc, Incarnation, RecordNumber, RegionName, Sequence, Suspended,
+};
 
 /// What the own log's last position record, and the transactions and repairs after it, say. `None` if there is no position record.
 pub(crate) fn from_log(
@@ -18,20 +21,22 @@ pub(crate) fn from_log(
     peers: Vec<RegionName>,
     held: Held,
     ddl_sources: &DdlSources,
-) -> Result<Option<Resume>, String> {
-    let Some(number) = log.find_last(RecordKind::Position).map_err(|e| e.to_string())? else {
+) -> Result<Option<Resume>, Halt> {
+    let Some(number) = log.find_last(RecordKind::Position)? else {
         return Ok(None);
     };
-    let mut reader = log.read_from(number).map_err(|e| e.to_string())?;
+    let mut reader = log.read_from(number)?;
     let mut resume: Option<Resume> = None;
-    while let Some(raw) = reader.next_record().map_err(|e| e.to_string())? {
-        let record = Record::decode(raw.bytes).map_err(|e| e.to_string())?;
+    while let Some(raw) = reader.next_record()? {
+        let record = Record::decode(raw.bytes).map_err(of_record)?;
         match (&record.body, &mut resume) {
             (Body::Position(position), None) => {
                 let mut held = held.clone();
                 held.unsure_until = held.unsure_until.filter(|_| position.context.entry(region).is_some());
-                let executed: GtidSet =
-                    position.executed.parse().map_err(|e| format!("position record {number}: {e}"))?;
+                let executed: GtidSet = position
+                    .executed
+                    .parse()
+                    .map_err(|e| LOG_INCOMPLETE.halt(format_args!("position record {number}: {e}")))?;
                 resume = Some(Resume {
                     region,
                     lineage: Lineage { incarnation: record.lineage.incarnation, epoch },

@@ -32,10 +32,9 @@ pub(crate) struct Seeded {
 /// extracted or applied meanwhile.
 pub(crate) async fn seed(region: &Region, conn: &mut Conn, from: &Target) -> Result<Seeded, RegionError> {
     if !region.board.logs.filters().0.is_empty() {
-        return Err(RegionError(
+        return Err(RegionError::new(
             "a region with [[region.filter]] cannot be seeded: a copy does not go through filters. Fill its filtered tables by other \
-             means while nobody writes to them, or begin with empty ones"
-                .into(),
+             means while nobody writes to them, or begin with empty ones",
         ));
     }
     let own = region.board.logs.own().log.clone();
@@ -51,13 +50,13 @@ pub(crate) async fn seed(region: &Region, conn: &mut Conn, from: &Target) -> Res
     }
     let life = past_life(region)?;
     let wanted = Wanted { sequence: life.sequence, context: life.context.iter().collect() };
-    let payload = serde_json::to_vec(&wanted).map_err(|e| RegionError(e.to_string()))?;
+    let payload = serde_json::to_vec(&wanted).map_err(|e| RegionError::new(e.to_string()))?;
     let mut answer =
-        region.link.ask(from, ASK_SNAPSHOT, payload).await.map_err(|e| RegionError(e.to_string()))?;
+        region.link.ask(from, ASK_SNAPSHOT, payload).await.map_err(|e| RegionError::new(e.to_string()))?;
     let head: Head = serde_json::from_slice(&next(&mut answer).await?)
-        .map_err(|e| RegionError(format!("the copy of {} is malformed: {e}", from.region)))?;
+        .map_err(|e| RegionError::new(format!("the copy of {} is malformed: {e}", from.region)))?;
 
-    let failed = |e: mysql_async::Error| RegionError(format!("MySQL of this region: {e}"));
+    let failed = |e: mysql_async::Error| RegionError::new(format!("MySQL of this region: {e}"));
     conn.query_drop("DELETE FROM concord.marker").await.map_err(failed)?;
     let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(failed)?;
     if applier::tables::has_tags(&version.unwrap_or_default()) {
@@ -92,14 +91,14 @@ pub(crate) async fn seed(region: &Region, conn: &mut Conn, from: &Target) -> Res
 }
 
 fn stopped() -> RegionError {
-    RegionError("stopped before the copy was complete; run `concord seed` again".into())
+    RegionError::new("stopped before the copy was complete; run `concord seed` again")
 }
 
 async fn next(answer: &mut AnswerStream) -> Result<Vec<u8>, RegionError> {
     match answer.next().await {
         Some(Ok(part)) => Ok(part),
-        Some(Err(error)) => Err(RegionError(error.to_string())),
-        None => Err(RegionError("the copy ended before it was complete; run `concord seed` again".into())),
+        Some(Err(error)) => Err(RegionError::new(error.to_string())),
+        None => Err(RegionError::new("the copy ended before it was complete; run `concord seed` again")),
     }
 }
 
@@ -124,7 +123,7 @@ fn past_life(region: &Region) -> Result<PastLife, RegionError> {
     };
     let mut reader = log.read_from(RecordNumber(0))?;
     while let Some(raw) = reader.next_record()? {
-        let record = Record::decode(raw.bytes).map_err(|e| RegionError(e.to_string()))?;
+        let record = Record::decode(raw.bytes).map_err(|e| RegionError::new(e.to_string()))?;
         life.sequence = life.sequence.max(record.sequence);
         life.hlc = life.hlc.max(record.hlc);
         life.incarnation = record.lineage.incarnation;
@@ -163,7 +162,7 @@ async fn begin_life(
     life: &PastLife,
     applied: &[Reached],
 ) -> Result<(), RegionError> {
-    let failed = |e: mysql_async::Error| RegionError(format!("MySQL of this region: {e}"));
+    let failed = |e: mysql_async::Error| RegionError::new(format!("MySQL of this region: {e}"));
     let log = &region.board.logs.own().log;
     let epoch = region.config.mesh.epoch;
     let newest = applied.iter().map(|reached| reached.hlc).max().unwrap_or_default().max(life.hlc);
@@ -171,7 +170,7 @@ async fn begin_life(
         conn.query_first("SELECT @@GLOBAL.gtid_executed").await.map_err(failed)?;
     let executed: GtidSet = String::from_utf8_lossy(&executed.unwrap_or_default())
         .parse()
-        .map_err(|e| RegionError(format!("gtid_executed of the server: {e}")))?;
+        .map_err(|e| RegionError::new(format!("gtid_executed of the server: {e}")))?;
     let last = log.last_appended();
     let beginning = Beginning {
         number: last.next(),
@@ -192,8 +191,8 @@ async fn begin_life(
 
 async fn copy_table(conn: &mut Conn, table: &Table, answer: &mut AnswerStream) -> Result<u64, RegionError> {
     let full_name = format!("{}.{}", table.schema, table.table);
-    let failed = |e: mysql_async::Error| RegionError(format!("table {full_name} in this region: {e}"));
-    let malformed = || RegionError(format!("the rows of {full_name} came malformed"));
+    let failed = |e: mysql_async::Error| RegionError::new(format!("table {full_name} in this region: {e}"));
+    let malformed = || RegionError::new(format!("the rows of {full_name} came malformed"));
     let name = format!("{}.{}", sql_identifier(&table.schema), sql_identifier(&table.table));
     let exists: Option<u64> = conn
         .exec_first("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?", (&table.schema,))
@@ -258,7 +257,7 @@ async fn copy_table(conn: &mut Conn, table: &Table, answer: &mut AnswerStream) -
                 let here = checksum::of_rows(conn, &table.schema, &table.table).await.map_err(failed)?;
                 let here = here.unwrap_or(0);
                 if sent != count || here != checksum {
-                    return Err(RegionError(format!(
+                    return Err(RegionError::new(format!(
                         "table {full_name} is not what it is in the giving region: {count} of {sent} rows, checksum {here} \
                          instead of {checksum}; please report this with the table's definition"
                     )));
@@ -280,6 +279,9 @@ fn spinner(message: String) -> ProgressBar {
 pub(crate) fn source(region: &Region, from: RegionName) -> Result<Target, RegionError> {
     region.targets.iter().find(|target| target.region == from).cloned().ok_or_else(|| {
         let others: Vec<String> = region.targets.iter().map(|target| target.region.to_string()).collect();
-        RegionError(format!("--from {from}: no such peer in [mesh.regions]; there are {}", others.join(", ")))
+        RegionError::new(format!(
+            "--from {from}: no such peer in [mesh.regions]; there are {}",
+            others.join(", ")
+        ))
     })
 }

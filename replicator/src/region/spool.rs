@@ -5,6 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use extractor::Spool;
+use log_store::code::LOG_IO;
+use transaction::Halt;
 
 /// Parts one after the other, in a file without a name: the kernel deletes it with the process. After a restart the server
 /// sends what was prepared again.
@@ -19,33 +21,33 @@ pub(super) struct SpoolFile {
 }
 
 impl SpoolFile {
-    pub(super) fn create(dir: &Path) -> Result<Self, String> {
+    pub(super) fn create(dir: &Path) -> Result<Self, Halt> {
         let file = tempfile::tempfile_in(dir).map_err(|error| {
-            format!(
+            LOG_IO.halt(format_args!(
                 "cannot write a large transaction to a file in {}: {error}; make room or mend the disk",
                 dir.display()
-            )
+            ))
         })?;
         Ok(Self { file, lens: Vec::new(), end: 0, next: (0, 0) })
     }
 }
 
 impl Spool for SpoolFile {
-    fn push(&mut self, events: &[u8]) -> Result<(), String> {
+    fn push(&mut self, events: &[u8]) -> Result<(), Halt> {
         self.file.write_all_at(events, self.end).map_err(|error| {
-            format!("cannot write a large transaction: {error}; make room or mend the disk")
+            LOG_IO.halt(format_args!("cannot write a large transaction: {error}; make room or mend the disk"))
         })?;
         self.lens.push(events.len());
         self.end += events.len() as u64;
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Halt> {
         let (place, begin) = self.next;
         let Some(len) = self.lens.get(place) else { return Ok(None) };
         let mut events = vec![0; *len];
         self.file.read_exact_at(&mut events, begin).map_err(|error| {
-            format!("cannot read a large transaction back: {error}; mend the disk, restart")
+            LOG_IO.halt(format_args!("cannot read a large transaction back: {error}; mend the disk, restart"))
         })?;
         self.next = (place + 1, begin + *len as u64);
         Ok(Some(events))

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use applier::Shared;
+use applier::code::of_history;
 use applier::ddl::{self, DdlPolicies, Verdict};
 use applier::effect::Carries;
 use conflict::{DdlWrite, Index, TableHistories};
 use transaction::binlog::{Item, TableMap, Tables, View, for_each_item};
 use transaction::key::{KeyError, Need, keys_of_change};
-use transaction::{Context, DdlStatement, Hlc, RegionName, RepairPlace, Sequence, Suspended};
+use transaction::{Context, DdlStatement, Halt, Hlc, RegionName, RepairPlace, Sequence, Suspended};
 
 use super::found::{FoundWrites, Write};
 
@@ -51,6 +52,34 @@ pub(crate) struct Stamps<'a> {
     pub(crate) repairs: &'a [RepairPlace],
 }
 
+/// Why events are not taken for the index.
+#[derive(Debug)]
+pub(crate) enum Untaken {
+    /// They cannot be read.
+    Unreadable(KeyError),
+    /// Their writes cannot be put aside.
+    Unspilled(Halt),
+}
+
+impl Untaken {
+    /// As the extractor says it, of its server's binlog.
+    pub(crate) fn in_binlog(self) -> Halt {
+        match self {
+            Self::Unreadable(KeyError::Event(error)) => extractor::code::of_event(&error).halt(error),
+            Self::Unreadable(error) => extractor::code::EVENT_UNKNOWN.halt(error),
+            Self::Unspilled(halt) => halt,
+        }
+    }
+
+    /// As the applier says it, of a log.
+    pub(crate) fn in_log(self) -> Halt {
+        match self {
+            Self::Unreadable(error) => applier::code::of_key(error),
+            Self::Unspilled(halt) => halt,
+        }
+    }
+}
+
 impl Writes {
     /// Of a log that is seen through a view.
     pub(crate) fn through(view: Option<Arc<dyn View>>) -> Self {
@@ -73,7 +102,7 @@ impl Writes {
         scope: &Scope,
         apart: &[&Suspended],
         narrow: &mut dyn FnMut(&Arc<TableMap>),
-    ) -> Result<Vec<Need>, String> {
+    ) -> Result<Vec<Need>, Untaken> {
         let start = (self.found.recent.len(), self.next_index);
         let apart_before: Vec<(String, String, usize)> = self
             .apart
@@ -126,7 +155,7 @@ impl Writes {
             }
             Ok(())
         })
-        .map_err(|e| e.to_string())?;
+        .map_err(Untaken::Unreadable)?;
         if !needs.is_empty() {
             self.found.recent.truncate(start.0);
             self.next_index = start.1;
@@ -136,7 +165,7 @@ impl Writes {
             }
         }
         if needs.is_empty() {
-            self.found.spill()?;
+            self.found.spill().map_err(Untaken::Unspilled)?;
         }
         Ok(needs)
     }
@@ -149,7 +178,7 @@ impl Writes {
         tables: &mut TableHistories,
         stamps: &Stamps<'_>,
         held_back: &Suspended,
-    ) -> Result<(), String> {
+    ) -> Result<(), Halt> {
         let Stamps { origin, sequence, hlc, context, suspended, repairs } = *stamps;
         let is_held = |schema: &str, table: &str| {
             held_back.get(schema, table).is_some_and(|here| sequence > here.applied.get(origin))
@@ -164,10 +193,9 @@ impl Writes {
         }
         let mut failed = None;
         let (found, apart) = self.finish(&mut failed);
-        let fail = |e: conflict::Error| e.to_string();
-        let inserted = index.insert(origin, sequence, hlc, context, repairs, found).map_err(fail)?;
-        if let Some(reason) = failed {
-            return Err(reason);
+        let inserted = index.insert(origin, sequence, hlc, context, repairs, found).map_err(of_history)?;
+        if let Some(halt) = failed {
+            return Err(halt);
         }
         if !inserted {
             return Ok(());
@@ -178,14 +206,14 @@ impl Writes {
             }
             let context = suspended.of_table(&schema, &table, context);
             let context = context.as_ref().unwrap_or(stamps.context);
-            index.insert_also(origin, sequence, hlc, context, repairs, writes).map_err(fail)?;
+            index.insert_also(origin, sequence, hlc, context, repairs, writes).map_err(of_history)?;
         }
         Ok(())
     }
 
     fn finish<'a>(
         &mut self,
-        failed: &'a mut Option<String>,
+        failed: &'a mut Option<Halt>,
     ) -> (impl Iterator<Item = Write> + use<'a>, ByTable) {
         self.next_index = 0;
         self.tables.trim();

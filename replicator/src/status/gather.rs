@@ -119,11 +119,11 @@ fn suspended_table(suspension: &Suspension) -> SuspendedTable {
 }
 
 fn extractor_of(progress: &board::ExtractorProgress, durable_record: RecordNumber) -> Extractor {
-    let (state, error, waiting_for) = match &progress.state {
+    let (state, halt, waiting_for) = match &progress.state {
         board::ExtractorState::Running => (ExtractorState::Running, None, None),
         board::ExtractorState::Starting => (ExtractorState::Connecting, None, None),
         board::ExtractorState::Waiting { reason } => (ExtractorState::Connecting, None, Some(reason.clone())),
-        board::ExtractorState::Halted { reason } => (ExtractorState::Halted, Some(reason.clone()), None),
+        board::ExtractorState::Halted(halt) => (ExtractorState::Halted, Some(halt), None),
     };
     Extractor {
         state,
@@ -135,7 +135,8 @@ fn extractor_of(progress: &board::ExtractorProgress, durable_record: RecordNumbe
         offset: progress.offset,
         restart_file: progress.restart_file.clone(),
         behind_bytes: 0,
-        error,
+        error: halt.map(|halt| halt.reason.clone()),
+        code: halt.map(|halt| halt.code.to_string()),
         waiting_for,
     }
 }
@@ -187,25 +188,32 @@ fn origin(
 
 fn link(pull: Option<&PullState>, rtt_us: Option<u64>) -> Link {
     let Some(pull) = pull else {
-        return Link { state: LinkState::Connecting, via: None, error: None, rtt_us: None };
+        return Link { state: LinkState::Connecting, via: None, error: None, code: None, rtt_us: None };
     };
     let state = match (pull.connected_via, pull.refused) {
         (Some(_), _) => LinkState::Connected,
-        (None, true) => LinkState::Refused,
-        (None, false) => LinkState::Connecting,
+        (None, Some(_)) => LinkState::Refused,
+        (None, None) => LinkState::Connecting,
     };
-    Link { state, via: pull.connected_via, error: pull.error.clone(), rtt_us }
+    let code = pull.refused.map(|code| code.to_string());
+    Link { state, via: pull.connected_via, error: pull.error.clone(), code, rtt_us }
 }
 
 fn applier(progress: &OriginProgress) -> Applier {
-    let (state, waiting_for, error) = match &progress.state {
+    let (state, waiting_for, halt) = match &progress.state {
         ApplierProgress::Running => (ApplierState::Running, None, None),
         ApplierProgress::Starting => (ApplierState::Waiting, None, None),
         ApplierProgress::Waiting { reason } => (ApplierState::Waiting, Some(reason.clone()), None),
         ApplierProgress::Paused => (ApplierState::Paused, None, None),
-        ApplierProgress::Halted { reason } => (ApplierState::Halted, None, Some(reason.clone())),
+        ApplierProgress::Halted(halt) => (ApplierState::Halted, None, Some(halt)),
     };
-    Applier { state, has_marker: progress.has_marker, waiting_for, error }
+    Applier {
+        state,
+        has_marker: progress.has_marker,
+        waiting_for,
+        error: halt.map(|halt| halt.reason.clone()),
+        code: halt.map(|halt| halt.code.to_string()),
+    }
 }
 
 fn peer(region: RegionName, state: &PeerState, acknowledged_record: RecordNumber) -> Peer {

@@ -137,6 +137,9 @@ pub(crate) struct Extractor {
     pub(crate) behind_bytes: u64,
     /// Why it halted, and what to do.
     pub(crate) error: Option<String>,
+    /// The stable code of that, which the runbook explains.
+    #[serde(default)]
+    pub(crate) code: Option<String>,
     /// What it waits for, when it is not connected.
     #[serde(default)]
     pub(crate) waiting_for: Option<String>,
@@ -224,6 +227,9 @@ pub(crate) struct Link {
     pub(crate) via: Option<RegionName>,
     /// Why it is not connected.
     pub(crate) error: Option<String>,
+    /// The stable code of that if a person must act, which the runbook explains.
+    #[serde(default)]
+    pub(crate) code: Option<String>,
     /// Round trip to that region.
     pub(crate) rtt_us: Option<u64>,
 }
@@ -252,6 +258,9 @@ pub(crate) struct Applier {
     pub(crate) waiting_for: Option<String>,
     /// Why it halted, and what to do.
     pub(crate) error: Option<String>,
+    /// The stable code of that, which the runbook explains.
+    #[serde(default)]
+    pub(crate) code: Option<String>,
 }
 
 /// The state of an applier.

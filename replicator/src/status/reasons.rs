@@ -11,13 +11,20 @@ pub(crate) struct Reason {
     pub(crate) part: String,
     /// `halted`, `suspended`, `refused`, `waiting`, `connecting`, `filling`, `lost` or `paused`.
     pub(crate) state: &'static str,
+    /// The stable code of what a person must act on, which the runbook explains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
     /// What it waits for, or what went wrong and what to do.
     pub(crate) reason: String,
 }
 
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.part, self.state, self.reason)
+        write!(f, "{} {}", self.part, self.state)?;
+        if let Some(code) = &self.code {
+            write!(f, " [{code}]")?;
+        }
+        write!(f, ": {}", self.reason)
     }
 }
 
@@ -31,6 +38,7 @@ pub(crate) fn reasons(status: &Status) -> Vec<Reason> {
     reasons.extend(status.suspended_tables.iter().map(|suspended| Reason {
         part: format!("table {}", suspended.table),
         state: "suspended",
+        code: None,
         reason: suspended.reason.clone(),
     }));
     reasons.extend(status.lost_regions.iter().map(|lost| Reason {
@@ -59,7 +67,7 @@ pub(crate) fn not_ready(status: &Status) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = of_extractor(status).into_iter().collect();
     if reasons.is_empty() && status.extractor.durable_record.0 == 0 {
         let reason = "its first position record is not durable yet".to_owned();
-        reasons.push(Reason { part: "extractor".to_owned(), state: "waiting", reason });
+        reasons.push(Reason { part: "extractor".to_owned(), state: "waiting", code: None, reason });
     }
     reasons.extend(status.origins.iter().filter_map(unready));
     reasons
@@ -75,6 +83,7 @@ fn unready(origin: &Origin) -> Option<Reason> {
         ApplierState::Running | ApplierState::Paused => Some(Reason {
             part: format!("applier of {}", origin.origin),
             state: "waiting",
+            code: None,
             reason: "its marker, which was not read yet".to_owned(),
         }),
     }
@@ -101,7 +110,8 @@ fn of_extractor(status: &Status) -> Option<Reason> {
         ExtractorState::Connecting => ("connecting", extractor.waiting_for.clone()),
         ExtractorState::Halted => ("halted", extractor.error.clone()),
     };
-    Some(Reason { part: "extractor".to_owned(), state, reason: reason.unwrap_or_else(starting) })
+    let code = extractor.code.clone();
+    Some(Reason { part: "extractor".to_owned(), state, code, reason: reason.unwrap_or_else(starting) })
 }
 
 /// What its MySQL lost in a failover comes back by itself; until then it waits for the regions whose work that has seen.
@@ -117,13 +127,14 @@ fn of_tail(status: &Status) -> Option<Reason> {
         applied_sequence.next()
     );
     let reason = why.map_or(what.clone(), |why| format!("{what}: {why}"));
-    Some(Reason { part: "lost tail".to_owned(), state, reason })
+    Some(Reason { part: "lost tail".to_owned(), state, code: applier.code.clone(), reason })
 }
 
 fn of_origin(origin: &Origin) -> Vec<Reason> {
     let log = origin.log_error.clone().map(|reason| Reason {
         part: format!("log of {}", origin.origin),
         state: "waiting",
+        code: None,
         reason,
     });
     of_applier(origin).into_iter().chain(of_link(origin)).chain(log).chain(of_log(origin)).collect()
@@ -158,7 +169,8 @@ fn of_applier(origin: &Origin) -> Option<Reason> {
         "paused" => format!("someone paused it; go on with: concord resume --origin {}", origin.origin),
         _ => reason.unwrap_or_else(starting),
     };
-    Some(Reason { part: format!("applier of {}", origin.origin), state, reason })
+    let code = applier.code.clone();
+    Some(Reason { part: format!("applier of {}", origin.origin), state, code, reason })
 }
 
 fn of_link(origin: &Origin) -> Option<Reason> {
@@ -170,7 +182,8 @@ fn of_link(origin: &Origin) -> Option<Reason> {
     };
     let reason =
         link.error.clone().unwrap_or_else(|| "no region that holds this log was reached yet".to_owned());
-    Some(Reason { part: format!("link of {}", origin.origin), state, reason })
+    let code = link.code.clone();
+    Some(Reason { part: format!("link of {}", origin.origin), state, code, reason })
 }
 
 fn starting() -> String {
@@ -200,12 +213,13 @@ mod tests {
             has_marker: true,
             waiting_for: None,
             error: Some("table shop.a is missing; create it".to_owned()),
+            code: Some("ddl-failed".to_owned()),
         });
         let lines: Vec<String> = reasons(&status).iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
             [
-                "applier of us halted: table shop.a is missing; create it",
+                "applier of us halted [ddl-failed]: table shop.a is missing; create it",
                 "extractor connecting: MySQL at 127.0.0.1:3306",
             ]
         );

@@ -4,13 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use applier::code::INTERNAL_ERROR;
 use applier::{Passed, Shared};
 use extractor::{Extractor, Place, Progress, Resume, Sink, Stamp};
 use log_store::Log;
 use tokio::sync::Notify;
-use transaction::{Hlc, RegionName, RepairPlace, Sequence, Suspended};
+use transaction::{Halt, Hlc, RegionName, RepairPlace, Sequence, Suspended};
 
-use super::super::writes::{Scope, Stamps, Writes};
+use super::super::writes::{Scope, Stamps, Untaken, Writes};
 use super::binlog::{Binlog, Group};
 use super::clock;
 use super::schema::weigh;
@@ -30,10 +31,11 @@ pub(crate) struct RegionSink {
 }
 
 impl RegionSink {
-    fn collect(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<(), String> {
+    fn collect(&mut self, stamp: &Stamp, events: &[u8], checksums: bool) -> Result<(), Halt> {
         loop {
             let (apart, scope) = ([&stamp.suspended], &self.scope);
-            let needs = self.writes.collect(events, checksums, &self.shared, scope, &apart, &mut |_| {})?;
+            let needs = self.writes.collect(events, checksums, &self.shared, scope, &apart, &mut |_| {});
+            let needs = needs.map_err(Untaken::in_binlog)?;
             if needs.is_empty() {
                 return Ok(());
             }
@@ -41,43 +43,41 @@ impl RegionSink {
         }
     }
 
-    fn insert(&mut self, stamp: &Stamp, repairs: &[RepairPlace]) -> Result<(), String> {
+    fn insert(&mut self, stamp: &Stamp, repairs: &[RepairPlace]) -> Result<(), Halt> {
         let Stamp { sequence, hlc, context, suspended } = stamp;
         let (origin, sequence, hlc) = (self.region, *sequence, *hlc);
         let stamps = Stamps { origin, sequence, hlc, context, suspended, repairs };
         let mut index = self.shared.index.lock();
         let mut tables = self.shared.tables.lock();
-        self.writes
-            .insert_into(&mut index, &mut tables, &stamps, &Suspended::default())
-            .map_err(|e| e.to_string())
+        self.writes.insert_into(&mut index, &mut tables, &stamps, &Suspended::default())
     }
 }
 
 impl Sink for RegionSink {
-    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), String> {
+    fn writes(&mut self, stamp: &Stamp, events: &[u8], checksums: bool, last: bool) -> Result<(), Halt> {
         self.collect(stamp, events, checksums)?;
         if last { self.insert(stamp, &[]) } else { Ok(()) }
     }
 
-    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), String> {
+    fn repairs(&mut self, stamp: &Stamp, places: &[RepairPlace], events: &[u8]) -> Result<(), Halt> {
         self.collect(stamp, events, false)?;
         self.insert(stamp, places)
     }
 
-    fn hlc(&mut self, _: RegionName, _: Sequence) -> Result<Hlc, String> {
-        Err("the simulated servers know no DDL".to_owned())
+    fn hlc(&mut self, _: RegionName, _: Sequence) -> Result<Hlc, Halt> {
+        Err(INTERNAL_ERROR.halt("the simulated servers know no DDL"))
     }
 
-    fn spool(&mut self) -> Result<Box<dyn extractor::Spool>, String> {
-        Err("the simulated servers know no XA".to_owned())
+    fn spool(&mut self) -> Result<Box<dyn extractor::Spool>, Halt> {
+        Err(INTERNAL_ERROR.halt("the simulated servers know no XA"))
     }
 
     fn forget(&mut self) {
         self.writes = Writes::default();
     }
 
-    fn append(&mut self, record: &[u8]) -> Result<(), String> {
-        self.log.append(record).map_err(|e| e.to_string())?;
+    fn append(&mut self, record: &[u8]) -> Result<(), Halt> {
+        self.log.append(record)?;
         self.dirty.notify_one();
         Ok(())
     }

@@ -16,7 +16,7 @@ use log_store::{Identity, Log, Options, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_local};
-use transaction::{Epoch, GtidSet, Hlc, RecordNumber, RegionName, Sequence};
+use transaction::{Epoch, GtidSet, Halt, Hlc, RecordNumber, RegionName, Sequence};
 
 use super::super::board::{Board, ExtractorProgress};
 use super::super::failover::Tail;
@@ -52,12 +52,12 @@ pub(crate) struct Process {
 pub(crate) struct Ids(pub(crate) Mutex<BTreeSet<String>>);
 
 impl Journal for Ids {
-    fn write(&self, entries: &[Entry]) -> Result<(), String> {
+    fn write(&self, entries: &[Entry]) -> Result<(), Halt> {
         self.0.lock().extend(entries.iter().map(|entry| entry.id.clone()));
         Ok(())
     }
 
-    fn withdraw(&self, ids: &[String]) -> Result<(), String> {
+    fn withdraw(&self, ids: &[String]) -> Result<(), Halt> {
         let mut held = self.0.lock();
         for id in ids {
             held.remove(id);
@@ -86,7 +86,7 @@ impl Process {
             .borrow()
             .state
         {
-            State::Halted { reason } => Some(format!("origin {origin}: {reason}")),
+            State::Halted(halt) => Some(format!("origin {origin}: {halt}")),
             _ => None,
         };
         self.progress.iter().filter_map(halted).collect()
@@ -195,7 +195,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     };
     let from_log =
         || resume::from_log(&own, region, Epoch(1), true, peers.clone(), held.clone(), &ddl_sources);
-    let resumed = match from_log()? {
+    let resumed = match from_log().map_err(|halt| halt.reason)? {
         Some(resumed) => resumed,
         None => {
             let beginning = resume::Beginning {
@@ -209,7 +209,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
                 wall_us: clock::read(place),
             };
             beginning.write(&own).map_err(|e| e.to_string())?;
-            from_log()?.ok_or("no position record after a first start")?
+            from_log().map_err(|halt| halt.reason)?.ok_or("no position record after a first start")?
         }
     };
 
@@ -221,7 +221,9 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
             Ok(())
         };
         let suspended = suspensions.into_iter().map(|suspension| suspension.table).collect();
-        rebuild::rebuild(&board.logs, &applied, tail, &shared, &scope, &suspended, &mut ask).await?;
+        let rebuilt =
+            rebuild::rebuild(&board.logs, &applied, tail, &shared, &scope, &suspended, &mut ask).await;
+        rebuilt.map_err(|halt| halt.reason)?;
     }
 
     let (stop, shutdown) = watch::channel(false);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use applier::code::TARGET_ERROR;
 use applier::definitions::Definition;
 use applier::relations::{ForeignKey, Relations, TableName, UniqueKey};
 use applier::tables::{Applied, Suspension};
@@ -117,7 +118,7 @@ impl Session {
 
     async fn apply(&mut self, text: &str) -> Result<(), SqlFailure> {
         let txn = self.open()?;
-        match statements::read(text).map_err(SqlFailure::Halt)? {
+        match statements::read(text).map_err(|what| halt(&what))? {
             Statement::Binlog(changes) => {
                 for change in changes {
                     self.change(txn, change).await?;
@@ -139,10 +140,10 @@ impl Session {
         let schema = self.server.schema.clone();
         let place = schema
             .place(&change.map.table)
-            .ok_or_else(|| SqlFailure::Halt(format!("no table {}", change.map.full_name())))?;
+            .ok_or_else(|| halt(&format!("no table {}", change.map.full_name())))?;
         let table = &schema.tables[place];
         if change.map.columns != table.map.columns {
-            return Err(SqlFailure::Halt(format!("another layout of {}", change.map.full_name())));
+            return Err(halt(&format!("another layout of {}", change.map.full_name())));
         }
         let old = change.before.map(|image| table.key(&table.row(&image)));
         let new = change.after.map(|image| table.row(&image));
@@ -190,7 +191,7 @@ fn applied(markers: BTreeMap<Place, Marker>) -> Vec<Applied> {
 }
 
 fn halt(what: &str) -> SqlFailure {
-    SqlFailure::Halt(what.to_owned())
+    TARGET_ERROR.halt(what).into()
 }
 
 impl Target for Session {

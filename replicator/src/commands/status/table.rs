@@ -295,6 +295,7 @@ only here, for 500 ms
         let mut status = sample::status();
         (status.state, status.extractor.state) = (State::Halted, ExtractorState::Halted);
         status.extractor.error = Some("binlog.000001 is purged; re-seed".to_owned());
+        status.extractor.code = Some("source-purged-binlogs".to_owned());
         let origin = sample::origin(&mut status, "us");
         (origin.origin_sequence.0, origin.oldest_unapplied_us, origin.offered_record.0) =
             (209, 125_000_000, 300);
@@ -304,6 +305,7 @@ only here, for 500 ms
             has_marker: true,
             waiting_for: Some("transaction 7 of ap".to_owned()),
             error: None,
+            code: None,
         });
         let text = render(&status);
         let row = text.lines().find(|line| line.starts_with("us ")).unwrap();
@@ -325,7 +327,8 @@ only here, for 500 ms
             ]
         );
         assert!(text.starts_with("region eu of mesh shop  HALTED"), "{text}");
-        let end = "\n\nextractor halted: binlog.000001 is purged; re-seed\napplier of us waiting: transaction 7 of ap\n";
+        let end = "\n\nextractor halted [source-purged-binlogs]: binlog.000001 is purged; re-seed\n\
+                   applier of us waiting: transaction 7 of ap\n";
         assert!(text.ends_with(end), "{text}");
     }
 

@@ -117,7 +117,7 @@ impl Region {
             ddl: applier::ddl::always(applier::ddl::DdlPolicy::Halt),
         };
         let applied = regions.map(|region| (region, Sequence(u64::MAX))).to_vec();
-        let mut ask = async |_: Vec<Need>| -> Result<(), String> { panic!("no text is a key") };
+        let mut ask = async |_: Vec<Need>| -> Result<(), transaction::Halt> { panic!("no text is a key") };
         let done = rebuild(&self.logs, &applied, None, &shared, &scope, &Default::default(), &mut ask)
             .await
             .unwrap();
