@@ -95,6 +95,8 @@ pub struct Applier {
     pub waiting_for: Option<String>,
     /// Why it halted.
     pub error: Option<String>,
+    /// The stable code of that.
+    pub code: Option<String>,
 }
 
 /// A distribution of delays, in microseconds.

@@ -209,7 +209,7 @@ async fn a_certificate_of_another_authority_is_refused() {
     for region in &mut mesh.regions {
         region.concord.spawn().unwrap();
     }
-    expect_error(&mut mesh, "eu", &["certificate"]).await;
+    expect_error(&mut mesh, "eu", &["certificate", "\"code\":\"link-certificate-authority\""]).await;
 }
 
 #[tokio::test]
@@ -222,7 +222,8 @@ async fn a_statement_in_the_stream_halts_with_its_place_and_loses_nothing() {
     eu.run("INSERT INTO s.t VALUES (2, 2)").await.unwrap();
     eu.run("SET SESSION binlog_format = ROW").await.unwrap();
     eu.run("INSERT INTO s.t VALUES (3, 3)").await.unwrap();
-    let said = expect_error(&mut mesh, "eu", &["halted", "statement"]).await;
+    let said =
+        expect_error(&mut mesh, "eu", &["halted", "statement", "\"code\":\"statement-format-dml\""]).await;
     assert!(said.contains("binlog.0"), "the place is not named:\n{said}");
     let concord = &mesh.region("eu").unwrap().concord;
     assert_eq!(concord.get("/readyz").await.unwrap().code, 503);
@@ -293,7 +294,7 @@ async fn a_log_damaged_in_its_middle_halts_with_file_and_place() {
     wait_for("the refusal of eu", BOUND, async || {
         if let Err(error) = region.concord.check_running() {
             let said = error.to_string();
-            return Ok(Look::when(said.contains(&name), (), said));
+            return Ok(Look::when(said.contains(&name) && said.contains("[log-damaged]"), (), said));
         }
         Ok(match region.concord.get("/v1/status").await {
             Ok(answer) => Look::when(answer.body.contains(&name), (), answer.body),

@@ -17,18 +17,20 @@ INSERT INTO s.other VALUES (1, 'old');
 ";
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Waits until `region` is halted at what comes from `origin`; returns the reason.
-async fn halted(stage: &mut Stage, region: &str, origin: &str) -> String {
+/// Waits until `region` is halted, with this code, at what comes from `origin`; returns the reason.
+async fn halted(stage: &mut Stage, region: &str, origin: &str, code: &str) -> String {
     let region = stage.mesh.region(region).unwrap();
-    let mut found = None;
+    let (mut found, mut shown) = (None, None);
     wait_for(&format!("{} to halt at {origin}", region.name), BOUND, async || {
         let status = region.concord.status().await?;
         let applier = &status.origin(origin).unwrap().applier;
         found.clone_from(&applier.error);
+        shown.clone_from(&applier.code);
         Ok(if applier.state == "halted" { Look::Done(()) } else { Look::NotYet(applier.state.clone()) })
     })
     .await
     .unwrap();
+    assert_eq!(shown.as_deref(), Some(code), "{found:?}");
     found.unwrap()
 }
 
@@ -60,7 +62,7 @@ async fn rows_of_a_skipped_transaction_become_everywhere_what_they_are_where_it_
     let number = stage.written("eu").await.unwrap();
     assert_eq!(number, before + 1);
     stage.play(&[("eu", "INSERT INTO s.other VALUES (3, 'after')")]).await.unwrap();
-    let reason = halted(&mut stage, "us", "eu").await;
+    let reason = halted(&mut stage, "us", "eu", "check-violated").await;
     assert!(reason.contains(&format!("up to {number} of eu")), "it names that one alone: {reason}");
     catch_up(&mut stage, "ap", "eu").await;
 
@@ -112,7 +114,7 @@ async fn tables_of_a_transaction_skipped_with_suspend_stand_still_alone_and_catc
     stage.play(&[("us", script), ("eu", "UPDATE s.plain SET v = 'eu' WHERE id = 1")]).await.unwrap();
     let number = stage.written("eu").await.unwrap().to_string();
     stage.play(&[("eu", "INSERT INTO s.other VALUES (2, 'goes on')")]).await.unwrap();
-    let reason = halted(&mut stage, "us", "eu").await;
+    let reason = halted(&mut stage, "us", "eu", "check-violated").await;
     assert!(reason.contains(&format!("up to {number} of eu")) && reason.contains("3819"), "{reason}");
     let shown = concord(&mut stage, "us", &["log", "show", &number, "--origin", "eu", "--json"]).unwrap();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();

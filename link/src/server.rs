@@ -13,7 +13,7 @@ use transaction::RegionName;
 
 use crate::congestion::Congestion;
 use crate::contract::LogProvider;
-use crate::error::{LinkError, Trouble};
+use crate::error::LinkError;
 use crate::frame::FrameKind;
 use crate::greetings::{Greeting, Greetings};
 use crate::handshake::{self, Session};
@@ -152,12 +152,12 @@ pub(crate) async fn request(
 
 fn report(region: Option<RegionName>, address: SocketAddr, error: &LinkError) {
     let peer = region.map(|region| region.to_string());
-    match error.trouble() {
-        Trouble::NeedsPerson => warn!(peer, %address, %error, "a connection of a peer was ended"),
-        Trouble::Away if region.is_some() => {
+    match error.code() {
+        Some(code) => warn!(peer, %address, %code, %error, "a connection of a peer was ended"),
+        None if region.is_some() => {
             info!(peer, %address, %error, "a connection of a peer has ended")
         }
         // A port probe connects and leaves without a word.
-        Trouble::Away => debug!(%address, %error, "a connection has ended before its handshake"),
+        None => debug!(%address, %error, "a connection has ended before its handshake"),
     }
 }

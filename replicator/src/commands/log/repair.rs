@@ -21,6 +21,7 @@ use crate::region::peer_copy::{Blocking, PeerCopy};
 /// Takes the damaged records of one log, or of all, from a peer's copies; ends with 1 if damage is left.
 pub(crate) async fn execute(args: &LogRepairArgs, config: &Config) -> Outcome {
     let refused = |error: &dyn std::fmt::Display| CommandError::Refused(error.to_string());
+    let store_refused = |error: log_store::Error| refused(&Failure::Store(error));
     let Some((from, peer)) = config.peers().find(|(region, _)| *region == args.from) else {
         let peers: Vec<String> = config.peers().map(|(region, _)| region.to_string()).collect();
         return Err(CommandError::Refused(format!(
@@ -38,11 +39,11 @@ pub(crate) async fn execute(args: &LogRepairArgs, config: &Config) -> Outcome {
     let link = link_of(config, link::Options::default(), Arc::new(Nobody)).map_err(|e| refused(&e))?;
     let identity = Identity { mesh: config.mesh.name.clone(), region: config.region.name };
     // Locked as long as it is open, so that no `concord run` begins meanwhile.
-    let store = Store::open(dir, identity, log_store::Options::default()).map_err(|e| refused(&e))?;
+    let store = Store::open(dir, identity, log_store::Options::default()).map_err(store_refused)?;
     let store = Arc::new(store);
     let origins = match args.origin {
         Some(origin) => vec![origin],
-        None => store.origins().map_err(|e| refused(&e))?,
+        None => store.origins().map_err(store_refused)?,
     };
     let mut whole = true;
     for origin in origins {
@@ -51,7 +52,7 @@ pub(crate) async fn execute(args: &LogRepairArgs, config: &Config) -> Outcome {
         let held = store.clone();
         let mended = tokio::task::spawn_blocking(move || mend(&held, origin, source)).await;
         let (report, left) = mended.map_err(|e| refused(&e))?.map_err(|e| match e {
-            MendError::Store(error) => refused(&error),
+            MendError::Store(error) => store_refused(error),
             MendError::Source(error) => {
                 CommandError::Refused(format!("the log of {origin} was not mended: {error}"))
             }
