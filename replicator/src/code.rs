@@ -7,6 +7,10 @@ transaction::halt_codes! {
     SERVER_NOT_ANSWERING = "server-not-answering";
     /// Schema `concord` on the server belongs to another region or mesh.
     SERVER_OF_ANOTHER_REGION = "server-of-another-region";
+    /// `[mesh]` declares the region lost, or may have while it was away.
+    REGION_GIVEN_UP = "region-given-up";
+    /// A log takes all that `[region.log] quota` allows.
+    LOG_QUOTA = "log-quota";
     /// The operating system starts no more threads.
     THREAD_NOT_STARTED = "thread-not-started";
     /// A part of the process ended by a panic.

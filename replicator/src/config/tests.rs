@@ -121,7 +121,10 @@ fn every_flaw_names_file_line_key_reason_and_remedy() {
             "region.history_memory: 1MiB is out of range",
         ),
         (replaced("tls = false", "tls = false\n[region.log]\nsegment_size = \"1KiB\""), "use 1MiB to 1GiB"),
-        (replaced("tls = false", "tls = false\n[region.log]\nquota = \"29GiB\""), "29GiB is out of range; use 30GiB to"),
+        (
+            replaced("tls = false", "tls = false\n[region.log]\nquota = \"29GiB\""),
+            "29GiB is out of range; use 30GiB to",
+        ),
         (
             replaced("tls = false", "tls = false\n[region.apply]\nbatch_transactions_max = 0"),
             "use 1 to 10000",

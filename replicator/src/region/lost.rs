@@ -14,6 +14,7 @@ use transaction::{Epoch, RecordNumber, RegionName};
 
 use super::board::Board;
 use super::{Region, RegionError};
+use crate::code::REGION_GIVEN_UP;
 
 /// Leaves lost regions out of what is waited for, as soon as each may be, until there is none left or the shutdown comes.
 pub(crate) async fn settle(board: Arc<Board>, mut shutdown: watch::Receiver<bool>) {
@@ -64,14 +65,16 @@ pub(crate) fn refuse_if_given_up(region: &Region) -> Result<(), RegionError> {
     let (name, mesh) = (region.config.region.name, &region.config.mesh);
     let remedy = "Seed it anew (RUNBOOK, \"Give a region up\")";
     if mesh.regions[&name].lost {
-        return Err(RegionError(format!("[mesh] declares this region, {name}, lost. {remedy}")));
+        return Err(REGION_GIVEN_UP
+            .halt(format_args!("[mesh] declares this region, {name}, lost. {remedy}"))
+            .into());
     }
     match last_epoch(&region.board.logs.own().log)? {
-        Some(Epoch(last)) if last.saturating_add(1) < mesh.epoch.0 => Err(RegionError(format!(
+        Some(Epoch(last)) if last.saturating_add(1) < mesh.epoch.0 => Err(REGION_GIVEN_UP.halt(format_args!(
             "the log of this region, {name}, ends in epoch {last}, and [mesh] is in epoch {}: the others may have given it up in \
              between, so that what only it has must not be applied any more. {remedy}",
             mesh.epoch.0
-        ))),
+        )).into()),
         _ => Ok(()),
     }
 }
@@ -84,7 +87,7 @@ fn last_epoch(log: &Arc<Log>) -> Result<Option<Epoch>, RegionError> {
     }
     let mut reader = log.read_from(last)?;
     let Some(raw) = reader.next_record()? else { return Ok(None) };
-    let record = Record::decode(raw.bytes).map_err(|e| RegionError(e.to_string()))?;
+    let record = Record::decode(raw.bytes).map_err(|e| RegionError::new(e.to_string()))?;
     Ok(Some(record.lineage.epoch))
 }
 

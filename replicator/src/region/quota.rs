@@ -6,10 +6,11 @@
 //! is applied here either, so histories do not grow. Twice the quota is never passed, by a copy neither.
 
 use log_store::Log;
-use transaction::RegionName;
+use transaction::{Halt, RegionName};
 
 use super::board::Board;
 use super::clock::now_us;
+use crate::code::LOG_QUOTA;
 
 /// `[region.log] quota`: bytes that one log may take on this region's disk while a region is not at work; twice as much otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +44,10 @@ impl Quota {
     }
 
     /// Whether a copy may take more. The error says why not.
-    pub(crate) fn may_store(self, log: &Log) -> Result<(), String> {
+    pub(crate) fn may_store(self, log: &Log) -> Result<(), Halt> {
         let bytes = log.bytes();
         match self.room(bytes) {
-            Room::None => Err(self.reached(log, bytes, "twice is the most")),
+            Room::None => Err(LOG_QUOTA.halt(self.reached(log, bytes, "twice is the most"))),
             _ => Ok(()),
         }
     }
@@ -143,6 +144,6 @@ mod tests {
         for between in [true, false] {
             assert!(may_extract(&board, between).unwrap_err().contains("twice is the most"));
         }
-        assert!(board.quota.may_store(&board.logs.own().log).unwrap_err().contains("twice is the most"));
+        assert_eq!(board.quota.may_store(&board.logs.own().log).unwrap_err().code, LOG_QUOTA);
     }
 }
