@@ -270,6 +270,8 @@ impl<C: Connector> Scheduler<C> {
                 Err(SqlFailure::Fenced) => return Err(Stop::Fenced),
                 Err(failure) => {
                     tracing::debug!("applier: {failure}");
+                    // It may be another reason than the one for which the connection was lost.
+                    self.report_all(&State::Waiting { reason: failure.to_string() });
                     self.pause(delay).await;
                     delay = (delay * 2).min(RETRY_MAX);
                 }

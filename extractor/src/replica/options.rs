@@ -17,8 +17,8 @@ pub enum TlsMode {
     Required,
     /// Always encrypted, and the server's certificate must be signed by an authority in `ca`.
     Verify {
-        /// One or more certificates in PEM form.
-        ca: Vec<u8>,
+        /// One or more certificates in PEM form; without it the public authorities count.
+        ca: Option<Vec<u8>>,
         /// Whether the certificate must also name the host. MySQL's self-made certificates do not.
         hostname: bool,
     },

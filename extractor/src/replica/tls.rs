@@ -33,7 +33,7 @@ fn verifier(provider: &Arc<CryptoProvider>, mode: &TlsMode) -> Result<Arc<dyn Se
         TlsMode::Disabled | TlsMode::Preferred | TlsMode::Required => {
             return Ok(Arc::new(AnyCertificate(Arc::clone(provider))));
         }
-        TlsMode::Verify { ca, hostname } => (roots(ca)?, *hostname),
+        TlsMode::Verify { ca, hostname } => (roots(ca.as_deref())?, *hostname),
     };
     if !hostname {
         return Ok(Arc::new(AnyName { roots, provider: Arc::clone(provider) }));
@@ -42,7 +42,9 @@ fn verifier(provider: &Arc<CryptoProvider>, mode: &TlsMode) -> Result<Arc<dyn Se
     Ok(verifier.map_err(|error| error.to_string())?)
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, String> {
+    // The set that the SQL driver takes as well, so that all connections to a server trust the same.
+    let Some(pem) = pem else { return Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()) };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| format!("the ca is not valid PEM: {error}"))?;
@@ -151,13 +153,19 @@ mod tests {
 
     #[test]
     fn an_authority_without_certificates_is_refused() {
-        let mode = TlsMode::Verify { ca: b"no certificate in here".to_vec(), hostname: true };
+        let mode = TlsMode::Verify { ca: Some(b"no certificate in here".to_vec()), hostname: true };
         assert!(session("localhost", &mode).unwrap_err().contains("holds no certificate"));
         let mode = TlsMode::Verify {
-            ca: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec(),
+            ca: Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec()),
             hostname: false,
         };
         assert!(session("localhost", &mode).unwrap_err().contains("not usable"));
         assert!(session("127.0.0.1", &TlsMode::Required).is_ok());
+    }
+
+    #[test]
+    fn without_an_authority_the_public_ones_count() {
+        assert!(session("db.example", &TlsMode::Verify { ca: None, hostname: true }).is_ok());
+        assert!(roots(None).unwrap().len() > 50);
     }
 }

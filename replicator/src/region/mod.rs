@@ -39,6 +39,7 @@ mod simulation;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -669,11 +670,8 @@ fn replica_options(config: &Config, server: &server::Claimed) -> Result<ReplicaO
         TlsMode::Preferred => ReplicaTls::Preferred,
         TlsMode::Required => ReplicaTls::Required,
         TlsMode::Verify => {
-            let ca = match &mysql.ca {
-                Some(file) => std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?,
-                None => return Err("[region.mysql] tls = \"verify\" needs ca".into()),
-            };
-            ReplicaTls::Verify { ca, hostname: true }
+            let read = |file: &Path| std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()));
+            ReplicaTls::Verify { ca: mysql.ca.as_deref().map(read).transpose()?, hostname: true }
         }
     };
     let digest =

@@ -174,6 +174,11 @@ fn unreachable(config: &Config, error: &ConnectError) -> Check {
                 "concord grants --host HOST prints the account for it",
             )
         }
+        ConnectError::Mysql(mysql_async::Error::Server(error)) if error.code == 3159 => Check::refuse(
+            REACHABLE,
+            format!("{at} takes only encrypted connections: {}", error.message),
+            "tls = \"required\" in [region.mysql], or \"verify\" with ca",
+        ),
         ConnectError::Mysql(mysql_async::Error::Driver(error)) => Check::refuse(
             REACHABLE,
             format!("{at}: {error}"),
