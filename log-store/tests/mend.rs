@@ -33,10 +33,15 @@ impl RecordSource for Copy {
 
 /// A log of `origin` with 20 records in several segments: its files, its copy, and where segments begin.
 fn good(disk: &SimulatedDisk, origin: &str) -> (BTreeMap<PathBuf, Vec<u8>>, Copy, Vec<u64>) {
+    good_of(20, disk, origin)
+}
+
+/// The same with so many records.
+fn good_of(count: u64, disk: &SimulatedDisk, origin: &str) -> (BTreeMap<PathBuf, Vec<u8>>, Copy, Vec<u64>) {
     let log = log_on(disk, origin);
     let mut source = Writer::default();
     let mut copy = Copy { batch: 3, ..Copy::default() };
-    for number in 1..=20 {
+    for number in 1..=count {
         let record = source.transaction(400 + 13 * number as usize);
         log.append(&record).unwrap();
         copy.records.insert(number, record);
@@ -73,6 +78,22 @@ fn whatever_bit_is_flipped_the_files_are_afterwards_what_they_were() {
             assert_eq!(report.segments.iter().collect::<Vec<_>>(), [path], "byte {at}");
             assert!(report.records <= 1, "byte {at}: {report:?}");
             assert!(files(&disk, "us") == good, "byte {at} of {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_single_bit_of_a_small_log_is_mended() {
+    let disk = SimulatedDisk::new();
+    let (good, copy, firsts) = good_of(5, &disk, "us");
+    assert_eq!(firsts.len(), 2);
+    for (path, bytes) in &good {
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            disk.overwrite(path, bad);
+            mend(&disk, "us", &copy).unwrap();
+            assert!(files(&disk, "us") == good, "bit {bit} of {}", path.display());
         }
     }
 }
