@@ -18,21 +18,7 @@ use crate::parts::Parts;
 use crate::relations::TableName;
 use crate::scheduler::{Scheduler, Stop};
 use crate::target::Connector;
-use crate::wish::Named;
-
-/// Why a transaction is not passed over.
-pub(crate) enum Unskipped {
-    /// It is not to be, or cannot be: nothing has changed.
-    Refused(String),
-    /// Something else is in the way.
-    Stopped(Stop),
-}
-
-impl<S: Into<Stop>> From<S> for Unskipped {
-    fn from(stop: S) -> Self {
-        Self::Stopped(stop.into())
-    }
-}
+use crate::wish::{Named, Ungranted};
 
 /// The next transaction of an origin, without its rows.
 struct Upcoming {
@@ -48,12 +34,12 @@ impl<C: Connector> Scheduler<C> {
         origin: RegionName,
         named: &Named,
         suspend: bool,
-    ) -> Result<String, Unskipped> {
+    ) -> Result<String, Ungranted> {
         let Some(reach) = self.reach(origin) else {
-            return Err(Unskipped::Refused(format!("no transaction of {origin} is applied here")));
+            return Err(Ungranted::Refused(format!("no transaction of {origin} is applied here")));
         };
         let Some(upcoming) = self.upcoming(origin, reach.record)? else {
-            return Err(Unskipped::Refused(format!(
+            return Err(Ungranted::Refused(format!(
                 "all that came of {origin} is applied: nothing is left to skip"
             )));
         };
@@ -63,14 +49,14 @@ impl<C: Connector> Scheduler<C> {
             Named::Gtid(meant) => *meant == gtid,
         };
         if !is_meant {
-            return Err(Unskipped::Refused(format!(
+            return Err(Ungranted::Refused(format!(
                 "only the next transaction of an origin can be skipped, which of {origin} is {sequence} (GTID {gtid})"
             )));
         }
         let name = format!("transaction {sequence} of {origin} (GTID {gtid})");
         if suspend {
             if tables.is_empty() {
-                return Err(Unskipped::Refused(format!("{name} writes no table: skip it without --suspend")));
+                return Err(Ungranted::Refused(format!("{name} writes no table: skip it without --suspend")));
             }
             let reason = format!("by request, since {name} cannot be applied");
             let tables: Vec<TableName> = tables.into_iter().collect();
@@ -90,7 +76,7 @@ impl<C: Connector> Scheduler<C> {
     }
 
     /// Applies the next transaction as if each of its rows had been decided in favour of what is here. Returns how many rows.
-    async fn leave_as_they_are(&mut self, origin: RegionName, reach: Reach) -> Result<u64, Unskipped> {
+    async fn leave_as_they_are(&mut self, origin: RegionName, reach: Reach) -> Result<u64, Ungranted> {
         let ignored = ddl::always(DdlPolicy::Ignore);
         let mut feed = Feed::new(self.setup.logs.as_ref(), origin, reach)?;
         let next = loop {
@@ -114,7 +100,7 @@ impl<C: Connector> Scheduler<C> {
                     self.learn(needs).await.map_err(|failure| self.stop(failure))?;
                 }
                 Err(FeedError::Halt(Halt { reason, .. }) | FeedError::Table { reason, .. }) => {
-                    return Err(Unskipped::Refused(format!(
+                    return Err(Ungranted::Refused(format!(
                         "{reason}; its tables can be held back: skip it with --suspend"
                     )));
                 }
@@ -130,13 +116,13 @@ impl<C: Connector> Scheduler<C> {
                 (&large.reach, self.apply(origin, &parts, &large.reach).await?)
             }
             Next::WaitsFor { origin: other, sequence } => {
-                return Err(Unskipped::Refused(format!("it waits for transaction {sequence} of {other}")));
+                return Err(Ungranted::Refused(format!("it waits for transaction {sequence} of {other}")));
             }
             Next::AheadOfClock { .. } => {
-                return Err(Unskipped::Refused("its stamp is ahead of this region's clock".to_owned()));
+                return Err(Ungranted::Refused("its stamp is ahead of this region's clock".to_owned()));
             }
             Next::Batch(_) | Next::Drained => {
-                return Err(Unskipped::Refused(format!("nothing of {origin} is left to skip")));
+                return Err(Ungranted::Refused(format!("nothing of {origin} is left to skip")));
             }
         };
         self.skipping = false;

@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 use transaction::{Halt, RegionName, Sequence};
 
 use crate::scheduler::{Scheduler, Stop};
-use crate::skip::Unskipped;
 use crate::suspension::Decide;
 use crate::target::Connector;
 
@@ -78,6 +77,20 @@ impl Wishes {
     }
 }
 
+/// Why a wish is not granted.
+pub(crate) enum Ungranted {
+    /// It is not to be, or cannot be: nothing has changed, and nothing is halted by it.
+    Refused(String),
+    /// Something else is in the way.
+    Stopped(Stop),
+}
+
+impl<S: Into<Stop>> From<S> for Ungranted {
+    fn from(stop: S) -> Self {
+        Self::Stopped(stop.into())
+    }
+}
+
 impl<C: Connector> Scheduler<C> {
     /// Does what people wish, one wish a call. Returns whether there was one.
     pub(crate) async fn grant_wishes(&mut self) -> Result<bool, Stop> {
@@ -111,13 +124,13 @@ impl<C: Connector> Scheduler<C> {
         self.skipping = false;
         let said = match done {
             Ok(done) => Ok(done),
-            Err(Unskipped::Refused(reason) | Unskipped::Stopped(Stop::Halt(Halt { reason, .. }))) => {
+            Err(Ungranted::Refused(reason) | Ungranted::Stopped(Stop::Halt(Halt { reason, .. }))) => {
                 // What was begun is undone; the origins go on.
                 tracing::error!("{wish:?}: {reason}");
                 self.lane = None;
                 Err(reason)
             }
-            Err(Unskipped::Stopped(other)) => {
+            Err(Ungranted::Stopped(other)) => {
                 self.setup.wishes.0.lock().push_front((wish, answer));
                 return Err(other);
             }

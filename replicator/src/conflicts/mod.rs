@@ -16,7 +16,7 @@ const PREFIX_MIN: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LookError {
     /// The files.
-    #[error("[{}] {0}", .0.code())]
+    #[error("[{code}] {0}", code = .0.code())]
     Store(#[from] log_store::Error),
     /// An intact entry that this version does not understand.
     #[error(

@@ -11,7 +11,7 @@ use transaction::{RecordNumber, RegionName};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The store refuses or is damaged.
-    #[error("[{}] {0}", .0.code())]
+    #[error("[{code}] {0}", code = .0.code())]
     Store(#[from] log_store::Error),
     /// The data folder is not there.
     #[error(
