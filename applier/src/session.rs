@@ -88,8 +88,9 @@ impl From<Error> for SqlFailure {
             Error::Server(server) => match server.code {
                 1205 | 1213 | 3572 => Self::Locked(text),
                 1032 => Self::Surprise(text),
-                // Only the primary key says that the row is there; another unique key says that another row is.
-                1062 if server.message.contains(".PRIMARY'") => Self::Surprise(text),
+                // Only the primary key says that the row is there; another unique key says that another row is. The name of the key
+                // ends the message; before it stands the value, which may hold anything.
+                1062 if server.message.ends_with(".PRIMARY'") => Self::Surprise(text),
                 1062 | 1451 | 1452 | 1216 | 1217 | 1761 | 1762 => Self::Clash(text),
                 3819 => Self::Check(text),
                 1048 if server.message.contains("'owner'") => Self::Fenced,
@@ -385,5 +386,28 @@ impl Target for Session {
     /// Undoes the open transaction. After any error this comes first.
     async fn rollback(&mut self) -> Result<(), SqlFailure> {
         Ok(self.conn.query_drop("ROLLBACK").await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mysql_async::ServerError;
+
+    use super::*;
+
+    #[test]
+    fn only_the_name_of_the_key_says_which_key_a_duplicate_is_of() {
+        let failure = |message: &str| {
+            let error = ServerError { code: 1062, message: message.to_owned(), state: "23000".to_owned() };
+            SqlFailure::from(Error::Server(error))
+        };
+        let primary = failure("Duplicate entry '1' for key 't.PRIMARY'");
+        assert!(matches!(primary, SqlFailure::Surprise(_)), "{primary}");
+        for other in
+            ["'a' for key 't.email'", "'a.PRIMARY' for key 't.email'", "'1' for key 't.PRIMARY'.email'"]
+        {
+            let other = failure(&format!("Duplicate entry {other}"));
+            assert!(matches!(other, SqlFailure::Clash(_)), "{other}");
+        }
     }
 }

@@ -6,9 +6,12 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use transaction::{Halt, RegionName, Sequence};
 
+use crate::lane::Lane;
+use crate::relations::TableName;
 use crate::scheduler::{Scheduler, Stop};
+use crate::session::SqlFailure;
 use crate::suspension::Decide;
-use crate::target::Connector;
+use crate::target::{Connector, Target};
 
 /// What a person wishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,13 +103,20 @@ impl<C: Connector> Scheduler<C> {
         }
         let done = match &wish {
             Wish::Suspend { schema, table, reason } => {
-                match self.suspend(&[(schema.clone(), table.clone())], reason).await {
+                let suspended = match self.located(schema, table).await {
+                    Ok(name) => self.suspend(&[name], reason).await,
+                    Err(failure) => Err(failure),
+                };
+                match suspended {
                     Ok(()) => Ok(format!("table {schema}.{table} is suspended")),
                     Err(failure) => Err(self.stop(failure).into()),
                 }
             }
             Wish::Resume { schema, table, decide } => {
-                let caught_up = self.catch_up(schema, table, *decide).await;
+                let caught_up = match self.located(schema, table).await {
+                    Ok((schema, table)) => self.catch_up(&schema, &table, *decide).await,
+                    Err(failure) => Err(self.stop(failure)),
+                };
                 match caught_up {
                     Ok(()) => Ok(format!("table {schema}.{table} is applied again")),
                     Err(stop) => Err(stop.into()),
@@ -138,5 +148,26 @@ impl<C: Connector> Scheduler<C> {
         // Nobody left to hear it is no error.
         let _ = answer.send(said);
         Ok(true)
+    }
+
+    /// The table that a person means. People write `schema.table`, and the first dot divides as it does in patterns; but names may have dots
+    /// themselves, so where there is no such table, another dot may lead to one.
+    async fn located(&mut self, schema: &str, table: &str) -> Result<TableName, SqlFailure> {
+        let given = (schema.to_owned(), table.to_owned());
+        let Some(Lane { target, .. }) = &mut self.lane else { return Ok(given) };
+        if !table.contains('.') {
+            return Ok(given);
+        }
+        let name = format!("{schema}.{table}");
+        let weights = self.setup.shared.weights.read().clone();
+        for (dot, _) in name.match_indices('.') {
+            let (schema, table) = (&name[..dot], &name[dot + 1..]);
+            if self.suspended.get(schema, table).is_some()
+                || target.definition(&weights, schema, table).await?.is_some()
+            {
+                return Ok((schema.to_owned(), table.to_owned()));
+            }
+        }
+        Ok(given)
     }
 }

@@ -80,12 +80,9 @@ struct Shape {
 impl Shape {
     async fn read(sql: &mut Sql, table: &str) -> Result<Self> {
         let (schema, name) =
-            table.split_once('.').ok_or_else(|| Error::Unexpected(format!("{table} is no schema.table")))?;
-        let plain = |quoted: &str| {
-            let inner = quoted.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
-            inner.map_or_else(|| quoted.to_owned(), |inner| inner.replace("``", "`")).replace('\'', "''")
-        };
-        let (schema, name) = (plain(schema), plain(name));
+            names(table).ok_or_else(|| Error::Unexpected(format!("{table} is no schema.table")))?;
+        let literal = |name: &str| name.replace('\\', "\\\\").replace('\'', "''");
+        let (schema, name) = (literal(&schema), literal(&name));
         let columns = sql
             .rows(format!(
                 "SELECT column_name, data_type, column_type, column_key FROM information_schema.columns \
@@ -131,6 +128,20 @@ impl Shape {
         }
         Ok(found)
     }
+}
+
+/// The names of schema and table, each of which may stand in backquotes.
+fn names(table: &str) -> Option<(String, String)> {
+    let mut quoted = false;
+    let dot = table.find(|c| {
+        quoted ^= c == '`';
+        c == '.' && !quoted
+    })?;
+    let plain = |name: &str| {
+        let inner = name.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+        inner.map_or_else(|| name.to_owned(), |inner| inner.replace("``", "`"))
+    };
+    Some((plain(&table[..dot]), plain(&table[dot + 1..])))
 }
 
 /// An expression which is the same for two values only if they are the same to the last bit.

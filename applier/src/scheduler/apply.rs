@@ -158,6 +158,8 @@ impl<C: Connector> Scheduler<C> {
                 }
                 SqlFailure::Surprise(reason) if starts < STARTS_MAX => {
                     tracing::debug!("origin {origin}: {reason}");
+                    // With every row locked it may be another key, whose name ends like that of the primary key (`a.PRIMARY`).
+                    lessons.constraints = true;
                 }
                 SqlFailure::Clash(reason) if !lessons.constraints => {
                     tracing::debug!("origin {origin}: {reason}");

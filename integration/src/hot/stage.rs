@@ -50,7 +50,8 @@ impl Stage {
             .root(&first)
             .await?
             .column(
-                "SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables WHERE table_type = 'BASE TABLE' \
+                "SELECT CONCAT('`', REPLACE(table_schema, '`', '``'), '`.`', REPLACE(table_name, '`', '``'), '`') \
+                 FROM information_schema.tables WHERE table_type = 'BASE TABLE' \
                  AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', 'concord')",
             )
             .await?;

@@ -51,6 +51,15 @@ pub(super) fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// The text as it may be printed: what a terminal would act on or hide is written as an escape. Names may hold it as well as values.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unprintable(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
 /// A DOUBLE literal: the exponent keeps it from being read as a DECIMAL, and the shortest digits are read back exactly.
 ///
 /// A FLOAT is given as the double that equals it, so that it is found again by `=` too.

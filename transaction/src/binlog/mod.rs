@@ -31,7 +31,7 @@ pub use encode::{encode_value, row_image};
 pub use event::{Event, EventHeader, EventKind, HEADER_LEN, for_each_event};
 pub use gtid_event::GtidEvent;
 pub use json::Json;
-pub use literal::sql_identifier;
+pub use literal::{printable, sql_identifier};
 pub use payload::PayloadHeader;
 pub use query::{QueryEvent, Statement};
 pub(crate) use rows::{KeyValues, key_values};

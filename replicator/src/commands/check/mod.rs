@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use transaction::binlog::printable;
 
 use super::Outcome;
 use crate::cli::CheckArgs;
@@ -82,9 +83,9 @@ impl std::fmt::Display for Check {
             Verdict::Warn => "WARN",
             Verdict::Refuse => "NO",
         };
-        write!(f, "{verdict:<4} {:<30} {}", self.name, self.detail)?;
+        write!(f, "{verdict:<4} {:<30} {}", self.name, printable(&self.detail))?;
         if !self.remedy.is_empty() {
-            write!(f, "  fix: {}", self.remedy)?;
+            write!(f, "  fix: {}", printable(&self.remedy))?;
         }
         Ok(())
     }

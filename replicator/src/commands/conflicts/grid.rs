@@ -2,17 +2,21 @@
 
 use std::io::{self, Write};
 
+use transaction::binlog::printable;
+
 /// Longest value in a column, in characters.
 const CELL_CHARS_MAX: usize = 60;
 
 /// Prints rows with their columns aligned to the left, after `indent` blanks.
 pub(super) fn print(rows: &[Vec<String>], indent: usize, out: &mut dyn Write) -> io::Result<()> {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
+    for row in &rows {
         let mut line = " ".repeat(indent);
         for (cell, width) in row.iter().zip(&widths) {
             line += &format!("{cell:<width$}  ");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use log_store::{Log, Store};
 use serde::Serialize;
-use transaction::binlog::utc_text;
+use transaction::binlog::{printable, utc_text};
 use transaction::{Context, RecordNumber, Sequence};
 
 use super::failure::Failure;
@@ -198,7 +198,7 @@ impl Form for Table {
         let mut tables: Vec<String> = summary.tables.into_iter().collect();
         tables.extend(summary.statement);
         tables.extend(stamps.xid.clone());
-        let mut tables = tables.join(", ");
+        let mut tables = printable(&tables.join(", "));
         if let Some((at, _)) = tables.char_indices().nth(TABLES_CHARS_MAX) {
             tables.truncate(at);
             tables.push('…');

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use transaction::binlog::printable;
+
 use crate::status::{ApplierState, ExtractorState, LinkState, Origin, Peer, State, Status, reasons};
 
 /// The whole answer, with a line feed at its end.
@@ -44,7 +46,7 @@ fn write_all(status: &Status, text: &mut String) -> std::fmt::Result {
         writeln!(text)?;
     }
     for reason in reasons {
-        writeln!(text, "{reason}")?;
+        writeln!(text, "{}", printable(&reason.to_string()))?;
     }
     Ok(())
 }
