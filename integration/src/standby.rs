@@ -47,6 +47,30 @@ impl Standby {
         .await
     }
 
+    /// From now on no commit of the primary is answered before this one has it on its disk (`AFTER_SYNC`).
+    pub async fn acknowledge(&self, region: &Region) -> Result<()> {
+        let mut primary = region.server.root().await?;
+        let mut own = self.server.root().await?;
+        own.run("SET GLOBAL super_read_only = 0").await?;
+        for (sql, role) in [(&mut primary, "source"), (&mut own, "replica")] {
+            sql.run(format!("INSTALL PLUGIN rpl_semi_sync_{role} SONAME 'semisync_{role}.so'")).await?;
+        }
+        own.run("SET GLOBAL super_read_only = 1").await?;
+        own.run("SET GLOBAL rpl_semi_sync_replica_enabled = ON").await?;
+        own.run("STOP REPLICA IO_THREAD").await?;
+        own.run("START REPLICA IO_THREAD").await?;
+        // Without an answer a commit waits for ever, as far as any test goes.
+        primary.run("SET GLOBAL rpl_semi_sync_source_timeout = 3600000").await?;
+        primary.run("SET GLOBAL rpl_semi_sync_source_enabled = ON").await?;
+        wait_for("the primary to have a standby that acknowledges", BOUND, async || {
+            let query = "SELECT GROUP_CONCAT(variable_value ORDER BY variable_name) FROM performance_schema.global_status \
+                         WHERE variable_name IN ('Rpl_semi_sync_source_clients', 'Rpl_semi_sync_source_status')";
+            let seen = primary.value(query).await?;
+            Ok(Look::when(seen == "1,ON", (), seen))
+        })
+        .await
+    }
+
     /// From now on it falls behind.
     pub async fn fall_behind(&self) -> Result<()> {
         self.server.root().await?.run("STOP REPLICA").await
@@ -57,8 +81,8 @@ impl Standby {
         &self.server
     }
 
-    /// The primary dies, and this one takes its place and its address, and takes writes.
-    pub async fn take_over(mut self, region: &mut Region) -> Result<()> {
+    /// The primary dies, and this one takes its place and its address, and takes writes. Returns the dead one.
+    pub async fn take_over(mut self, region: &mut Region) -> Result<Server> {
         region.server.kill();
         self.server.stop().await?;
         self.server.take_port_of(&mut region.server);
@@ -68,8 +92,8 @@ impl Standby {
         self.promote(region).await
     }
 
-    /// The primary dies, and this one takes its place at an address of its own, and takes writes.
-    pub async fn take_over_elsewhere(self, region: &mut Region) -> Result<()> {
+    /// The primary dies, and this one takes its place at an address of its own, and takes writes. Returns the dead one.
+    pub async fn take_over_elsewhere(self, region: &mut Region) -> Result<Server> {
         region.server.kill();
         self.server.root().await?.run("STOP REPLICA").await?;
         self.promote(region).await
@@ -86,13 +110,12 @@ impl Standby {
         Ok(said)
     }
 
-    async fn promote(self, region: &mut Region) -> Result<()> {
+    async fn promote(self, region: &mut Region) -> Result<Server> {
         let mut sql = self.server.root().await?;
         sql.run("RESET REPLICA ALL").await?;
         sql.run("SET GLOBAL super_read_only = 0").await?;
         sql.run("SET GLOBAL read_only = 0").await?;
-        region.server = self.server;
-        Ok(())
+        Ok(std::mem::replace(&mut region.server, self.server))
     }
 }
 

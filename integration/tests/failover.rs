@@ -23,7 +23,11 @@ INSERT INTO s.page VALUES (1, 'old'), (2, 'old'), (3, 'old');
 const TABLES: [&str; 6] = ["s.stock", "s.page", "s.log", "s.name", "s.parent", "s.child"];
 
 async fn mesh() -> (Mesh, Standby) {
-    let plan = MeshPlan::of(&["eu", "us"]).schema(SCHEMA).edit(|_, config| {
+    mesh_of(&["eu", "us"]).await
+}
+
+async fn mesh_of(names: &[&str]) -> (Mesh, Standby) {
+    let plan = MeshPlan::of(names).schema(SCHEMA).edit(|_, config| {
         let columns =
             "tables = [\"s.stock\"]\npolicy = \"columns\"\ncounter = [\"n\"]".parse::<toml::Table>().unwrap();
         set(config, "mesh.ddl", "replicate");
@@ -31,7 +35,7 @@ async fn mesh() -> (Mesh, Standby) {
     });
     let mut mesh = plan.start().await.unwrap();
     let dir = mesh.dir().join("standby");
-    let plan = ServerPlan::new("standby", 11).auto_increment(2, 1);
+    let plan = ServerPlan::new("standby", 11).auto_increment(names.len() as u32, 1);
     let standby = Standby::of(mesh.region("eu").unwrap(), plan, &dir).await.unwrap();
     (mesh, standby)
 }
@@ -235,4 +239,71 @@ async fn of_several_servers_the_one_that_takes_writes_is_the_regions() {
     mesh.expect_equal(&TABLES, BOUND).await.unwrap();
     assert_eq!(values(&mut mesh, "SELECT n FROM s.stock WHERE id = 1").await, ["176"]);
     expect_incarnation(&mut mesh, 2).await;
+}
+
+#[tokio::test]
+async fn what_three_regions_had_counted_and_forgotten_is_counted_once_by_a_primary_that_lacks_it() {
+    let (mut mesh, standby) = mesh_of(&["eu", "us", "ap"]).await;
+    lose(&mut mesh, &standby).await;
+    run(&mut mesh, "ap", &["UPDATE s.stock SET n = n + 700 WHERE id IN (1, 2)"]).await;
+    forget_all(&mut mesh).await;
+    // Its context covers ap's, which nobody keeps any more.
+    run(&mut mesh, "eu", &["UPDATE s.stock SET n = n + 2 WHERE id = 2"]).await;
+    forget_all(&mut mesh).await;
+    mesh.region("eu").unwrap().concord.kill();
+    standby.take_over(mesh.region("eu").unwrap()).await.unwrap();
+    run(&mut mesh, "eu", &["UPDATE s.stock SET n = n + 200"]).await;
+    mesh.region("eu").unwrap().concord.start().await.unwrap();
+    mesh.expect_equal(&TABLES, BOUND).await.unwrap();
+    let query = "SELECT n FROM s.stock ORDER BY id";
+    assert_eq!(values(&mut mesh, query).await, ["976", "972", "200"]);
+    for (name, n) in [("eu", 1000), ("us", 10_000), ("ap", 100_000)] {
+        run(&mut mesh, name, &[&format!("UPDATE s.stock SET n = n + {n}")]).await;
+    }
+    mesh.expect_equal(&TABLES, BOUND).await.unwrap();
+    assert_eq!(values(&mut mesh, query).await, ["111976", "111972", "111200"]);
+    expect_incarnation(&mut mesh, 2).await;
+}
+
+/// The statement of the RUNBOOK that lists what only the old primary had.
+fn statement_of_the_runbook() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/RUNBOOK.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let start = text.find("SELECT REGEXP_REPLACE(GTID_SUBTRACT(").expect("the RUNBOOK has the statement");
+    text[start..].split_once(';').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn what_the_old_primary_alone_had_is_listed_when_it_is_back() {
+    let (mut mesh, standby) = mesh().await;
+    list_standby(&mut mesh, &standby).await;
+    lose(&mut mesh, &standby).await;
+    let eu = mesh.region("eu").unwrap();
+    eu.concord.kill();
+    let mut root = eu.server.root().await.unwrap();
+    let executed = "SELECT @@GLOBAL.gtid_executed";
+    let before = root.value(executed).await.unwrap();
+    for id in [2, 3] {
+        root.run(format!("UPDATE s.stock SET n = n + 9 WHERE id = {id}")).await.unwrap();
+    }
+    let lost = root.value(format!("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_executed, '{before}')")).await.unwrap();
+    let mut old = standby.take_over_elsewhere(eu).await.unwrap();
+    eu.concord.start().await.unwrap();
+    mesh.expect_equal(&TABLES, BOUND).await.unwrap();
+    assert_eq!(values(&mut mesh, "SELECT n FROM s.stock ORDER BY id").await, ["76", "70", "0"]);
+
+    old.set_options(&["--super-read-only"]);
+    old.start().await.unwrap();
+    let held = old.root().await.unwrap().value(executed).await.unwrap();
+    let list = ["log", "list", "--origin", "eu", "--limit", "100000", "--json"];
+    let log = mesh.region("eu").unwrap().concord.say(&list).unwrap();
+    let gtid = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["gtid"].clone();
+    let log: Vec<String> = log.lines().filter_map(|line| gtid(line).as_str().map(str::to_owned)).collect();
+    let statement = statement_of_the_runbook();
+    for word in ["'OLD'", "'LOG'", "(eu|us|_concord)"] {
+        assert!(statement.contains(word), "{statement}");
+    }
+    let statement =
+        statement.replace("'OLD'", &format!("'{held}'")).replace("'LOG'", &format!("'{}'", log.join(",")));
+    assert_eq!(mesh.root("eu").await.unwrap().value(statement).await.unwrap(), lost);
 }
