@@ -198,6 +198,39 @@ async fn connections_that_say_nothing_do_not_hold_the_listener() {
     pulling.abort();
 }
 
+#[tokio::test]
+async fn connections_of_known_peers_beyond_the_bound_wait_until_one_ends() {
+    let log = MemoryLog::new(1, [10; 10]);
+    let few = Options { connections_max: 2, ..options() };
+    let served = serve(identity("us"), Security::Plain, few, &log).await;
+    let begin = || {
+        let sink = MemorySink::from(1);
+        (pull(&client("eu", Security::Plain), &served.target, &sink), sink)
+    };
+    let mut at_work = Vec::new();
+    for _ in 0..2 {
+        let (pulling, sink) = begin();
+        soon(sink.holds(&log.bytes(1))).await;
+        at_work.push((pulling, sink));
+    }
+    let waiting: Vec<_> = (0..4).map(|_| begin()).collect();
+    // Each round goes through the same sockets' driver as the ones that wait: whoever could be let in would be by now.
+    for _ in 0..50 {
+        log.push(10);
+        for (_, sink) in &at_work {
+            soon(sink.holds(&log.bytes(1))).await;
+        }
+    }
+    // One may have been let in between the hello of the second and the next look at how many there are.
+    let served_now = waiting.iter().filter(|(_, sink)| sink.connected.borrow().is_some()).count();
+    assert!(served_now <= 1, "{served_now} more are served");
+    at_work.iter().for_each(|(pulling, _)| pulling.abort());
+    let ((last, sink), others) = waiting.split_last().unwrap();
+    others.iter().for_each(|(pulling, _)| pulling.abort());
+    soon(sink.holds(&log.bytes(1))).await;
+    last.abort();
+}
+
 /// TLS as someone speaks it who does not look at his own certificate's time.
 fn careless(files: &link::TlsFiles) -> (TlsConnector, TlsAcceptor) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
