@@ -37,6 +37,10 @@ pub(crate) async fn rows(conn: &mut Conn, rows: &[(&Arc<TableMap>, &[u8])]) -> R
             }
             text.push_str(&select("1", &table.schema, &table.table, &conditions));
         }
+        #[cfg(feature = "canary")]
+        if canary::makes(canary::Mistake::UnlockedKeys) {
+            text = text.replace(FOR_UPDATE, "");
+        }
         let mut result = conn.query_iter(text).await?;
         for _ in some {
             let found: Vec<u8> = result.collect().await?;

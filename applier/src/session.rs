@@ -132,6 +132,17 @@ pub struct MarkerChange {
     pub owner: u64,
 }
 
+impl MarkerChange {
+    /// The statement that changes it. A foreign owner makes the column NULL, which strict mode refuses: so a fenced process cannot go on.
+    fn statement(&self) -> String {
+        let Self { lane, origin, sequence, record, hlc, owner } = self;
+        format!(
+            "UPDATE concord.marker SET sequence = {sequence}, record = {record}, hlc = {hlc}, changes = changes + 1, \
+             owner = IF(owner = {owner}, owner, NULL) WHERE lane = {lane} AND origin = '{origin}'"
+        )
+    }
+}
+
 /// Makes a new connection to the target.
 pub type Connect =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Conn, mysql_async::Error>> + Send>> + Send + Sync>;
@@ -247,13 +258,13 @@ impl Target for Session {
         gaps: bool,
         binlog: Option<&str>,
     ) -> Result<(), SqlFailure> {
-        let MarkerChange { lane, origin, sequence, record, hlc, owner } = change;
-        // A foreign owner makes the column NULL, which strict mode refuses: so a fenced process cannot go on.
         let isolation = if gaps { "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; " } else { "" };
-        let mut text = format!(
-            "{isolation}BEGIN; UPDATE concord.marker SET sequence = {sequence}, record = {record}, hlc = {hlc}, changes = changes + 1, \
-             owner = IF(owner = {owner}, owner, NULL) WHERE lane = {lane} AND origin = '{origin}'"
-        );
+        #[cfg(feature = "canary")]
+        if canary::makes(canary::Mistake::MarkerAfterCommit) {
+            let rows = binlog.map(|rows| format!("; {rows}")).unwrap_or_default();
+            return self.run(&format!("{isolation}BEGIN{rows}")).await.map(|_| ());
+        }
+        let mut text = format!("{isolation}BEGIN; {}", change.statement());
         if let Some(binlog) = binlog {
             // The BINLOG comes last: a statement after it in one text puts the protocol out of step (seen).
             text.push_str("; ");
@@ -262,8 +273,9 @@ impl Target for Session {
         let affected = self.run(&text).await?;
         if affected.get(1 + usize::from(gaps)) != Some(&1) {
             let missing = code::MARKER_MISSING.halt(format_args!(
-                "the marker of origin {origin} is missing in concord.marker: without it applied work would look local. \
-                 Restore the row, or re-seed this region"
+                "the marker of origin {} is missing in concord.marker: without it applied work would look local. \
+                 Restore the row, or re-seed this region",
+                change.origin
             ));
             return Err(missing.into());
         }
@@ -338,13 +350,16 @@ impl Target for Session {
     /// Changes the marker once more, with the number of row changes sent, and commits.
     async fn commit(&mut self, change: &MarkerChange, row_changes: u64) -> Result<(), SqlFailure> {
         let MarkerChange { lane, origin, owner, .. } = change;
-        let ended = self
-            .run(&format!(
-                "UPDATE concord.marker SET changes = changes + 1, row_changes = {row_changes}, \
-                 owner = IF(owner = {owner}, owner, NULL) WHERE lane = {lane} AND origin = '{origin}'; COMMIT"
-            ))
-            .await;
-        match ended {
+        let text = format!(
+            "UPDATE concord.marker SET changes = changes + 1, row_changes = {row_changes}, \
+             owner = IF(owner = {owner}, owner, NULL) WHERE lane = {lane} AND origin = '{origin}'; COMMIT"
+        );
+        #[cfg(feature = "canary")]
+        let text = match canary::makes(canary::Mistake::MarkerAfterCommit) {
+            true => format!("COMMIT; {}", change.statement()),
+            false => text,
+        };
+        match self.run(&text).await {
             Ok(_) => Ok(()),
             // The marker's change was refused, so COMMIT was not reached.
             Err(failure @ (SqlFailure::Locked(_) | SqlFailure::Fenced)) => Err(failure),

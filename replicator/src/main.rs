@@ -20,6 +20,8 @@ mod config;
 mod conflicts;
 mod http;
 mod metrics;
+#[cfg(feature = "canary")]
+mod mistake;
 mod region;
 mod status;
 

@@ -152,6 +152,8 @@ fn load(
     let size = file.size().map_err(Error::io("measure", &path))?;
     let place = Place { file: &*file, path: &path, origin, first: *last };
     let scan = place.scan(size, None, &mut |_| {})?;
+    #[cfg(feature = "canary")]
+    let scan = recovery::take_for_whole(&place, scan);
     let end = scan.index.summary.bytes;
     let ending = recovery::judge(&place, &scan, size)?;
     join(&state, dir, origin, &scan.index)?;

@@ -13,6 +13,8 @@ use crate::region::{Region, Until};
 /// Runs until SIGTERM or SIGINT, or until all that `--until` names is applied.
 pub(crate) async fn execute(args: &RunArgs, config: Config) -> Outcome {
     start_logging();
+    #[cfg(feature = "canary")]
+    crate::mistake::make_as_asked()?;
     keep_files_private(&config);
     let (stop, shutdown) = watch::channel(false);
     let mut signals = Signals::listen()?;
