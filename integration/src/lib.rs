@@ -16,6 +16,7 @@
 
 pub mod account;
 pub mod binary;
+pub mod canary;
 pub mod case;
 pub mod chaos;
 pub mod clock;

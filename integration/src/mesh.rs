@@ -27,6 +27,8 @@ pub struct MeshPlan {
     edits: Vec<Edit>,
     lifetime: Lifetime,
     programs: Vec<(String, PathBuf)>,
+    binary: Option<PathBuf>,
+    environment: Vec<(String, String)>,
     places: Vec<Place>,
     clocks: bool,
 }
@@ -67,6 +69,8 @@ impl MeshPlan {
             edits: Vec::new(),
             lifetime: Lifetime::Ours,
             programs: Vec::new(),
+            binary: None,
+            environment: Vec::new(),
             places: Vec::new(),
             clocks: false,
         }
@@ -75,6 +79,18 @@ impl MeshPlan {
     /// Another `mysqld` for one region than the installation's.
     pub fn program(mut self, name: &str, program: PathBuf) -> Self {
         self.programs.push((name.to_owned(), program));
+        self
+    }
+
+    /// Every region runs this `concord`; the one that is found makes the configurations all the same.
+    pub fn binary(mut self, binary: &Path) -> Self {
+        self.binary = Some(binary.to_owned());
+        self
+    }
+
+    /// A variable for the environment of every Concord.
+    pub fn environment(mut self, key: &str, value: &str) -> Self {
+        self.environment.push((key.to_owned(), value.to_owned()));
         self
     }
 
@@ -189,8 +205,12 @@ impl MeshPlan {
             let mut concord = Concord::new(name, &config, http.number(), &home.join("concord.log"))?
                 .lifetime(self.lifetime)
                 .place(self.place(name).cloned());
-            for (key, value) in clock.iter().flat_map(Clock::environment) {
+            let of_clock = clock.iter().flat_map(Clock::environment);
+            for (key, value) in of_clock.chain(self.environment.iter().cloned()) {
                 concord = concord.environment(&key, &value);
+            }
+            if let Some(binary) = &self.binary {
+                concord.use_binary(binary.clone());
             }
             regions.push(Region {
                 name: name.clone(),

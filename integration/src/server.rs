@@ -185,6 +185,11 @@ impl Server {
         answer.await.inspect_err(|_| self.process = None)
     }
 
+    /// An error with the end of its log if it has ended by itself.
+    pub fn check_running(&mut self) -> Result<()> {
+        self.process.as_mut().map_or(Ok(()), Process::check_running)
+    }
+
     fn spawn(&mut self) -> Result<()> {
         let log = self.dir.join("mysqld.err");
         let name = format!("mysqld of {}", self.plan.name);

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use integration::chaos::fault::Kind;
 use integration::chaos::{ChaosPlan, run};
 use integration::namespace::Home;
 use integration::server;
@@ -21,6 +22,7 @@ fn as_asked(plan: ChaosPlan) -> ChaosPlan {
         apart: number("LONGEST").map_or(plan.apart, |longest| Duration::from_secs(longest) / 10),
         seed: number("SEED").unwrap_or(plan.seed),
         dir: std::env::var_os("CONCORD_CHAOS_DIR").map(PathBuf::from),
+        ..plan
     }
 }
 
@@ -55,8 +57,12 @@ fn ten_faults_lose_nothing_and_repeat_nothing() {
         faults: 10,
         apart: Duration::from_secs(3),
         longest: Duration::from_secs(10),
+        kinds: &Kind::ALL,
+        writers: 2,
+        rate: 20,
         seed: 1,
         dir: None,
+        canary: None,
     };
     survive("ten_faults_lose_nothing_and_repeat_nothing", plan);
 }
@@ -68,8 +74,12 @@ fn forty_faults_of_every_kind_lose_nothing_and_repeat_nothing() {
         faults: 40,
         apart: Duration::from_secs(3),
         longest: Duration::from_secs(30),
+        kinds: &Kind::ALL,
+        writers: 2,
+        rate: 20,
         seed: 40,
         dir: None,
+        canary: None,
     };
     survive("forty_faults_of_every_kind_lose_nothing_and_repeat_nothing", plan);
 }

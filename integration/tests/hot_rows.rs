@@ -58,10 +58,12 @@ async fn fifty_hot_rows_end_as_their_policies_allow() {
         duration: Duration::from_secs(12),
         kills: 3,
         rate: 30,
+        thinks: Duration::ZERO,
         seed: 3,
         servers_die: false,
         clocks_jump: false,
         dir: None,
+        canary: None,
     };
     fight(plan, &["insert-insert", "update-update", "update-delete"]).await;
 }
@@ -75,10 +77,12 @@ async fn eight_writers_in_each_of_three_regions_for_a_minute() {
         duration: Duration::from_secs(60),
         kills: 12,
         rate: 30,
+        thinks: Duration::ZERO,
         seed: 60,
         servers_die: false,
         clocks_jump: false,
         dir: None,
+        canary: None,
     };
     let kinds = [
         "insert-insert",
@@ -117,6 +121,7 @@ async fn the_referee_passes_an_honest_server_and_sees_each_kind_of_damage() {
             number,
             seed: number,
             rate: 0,
+            thinks: Duration::ZERO,
             hang_ups: 5,
             port: server.port(),
             server_may_die: false,

@@ -17,7 +17,7 @@ pub enum Kind {
     StopServer,
     /// `kill -9` of both.
     KillBoth,
-    /// A concord dies, and of its disk only what was synced is left.
+    /// A concord dies, and of its disk only what was synced is left, and some of what was being written to the end of its logs.
     PowerLoss,
     /// SIGSTOP of a concord.
     Freeze,

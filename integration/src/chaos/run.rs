@@ -3,6 +3,7 @@
 use super::disk::Disks;
 use super::fault::{self, Kind};
 use super::stage::Stage;
+use crate::canary::Canary;
 use crate::hot::run::{HotPlan, Report, run_through};
 use crate::namespace::{Home, LEFT_OUT};
 use crate::process;
@@ -21,10 +22,18 @@ pub struct ChaosPlan {
     pub apart: Duration,
     /// For so long a concord is frozen; everything else lasts a third of it at most, but for the absence that lasts to the end.
     pub longest: Duration,
+    /// Of these kinds only.
+    pub kinds: &'static [Kind],
+    /// Clients per region.
+    pub writers: u64,
+    /// Transactions a second of each client at most; 0 is as fast as the server answers.
+    pub rate: u64,
     /// Where all randomness begins.
     pub seed: u64,
     /// A folder for everything, which is left there; `None` for a temporary one.
     pub dir: Option<PathBuf>,
+    /// A build that may make a mistake; `None` for the product.
+    pub canary: Option<Canary>,
 }
 
 const REGIONS: [&str; 3] = ["eu", "us", "ap"];
@@ -46,22 +55,28 @@ pub fn run(home: Home, plan: &ChaosPlan) -> Result<Report> {
     let names = REGIONS.map(str::to_owned);
     // Not in every run: where clocks jump, the referee knows less of which write is the newer one.
     let clocks = Dice::new(!plan.seed).below(3) == 0;
-    let may_be = |kind: Kind| (disks.is_some() || !kind.is_of_disk()) && (clocks || !kind.is_of_clock());
+    let may_be = |kind: Kind| {
+        plan.kinds.contains(&kind)
+            && (disks.is_some() || !kind.is_of_disk())
+            && (clocks || !kind.is_of_clock())
+    };
     let faults = fault::draw(plan.seed, plan.faults, plan.apart, plan.longest, &names, may_be);
     let end = faults.last().map(|fault| fault.at).unwrap_or_default();
     let hot = HotPlan {
         regions: REGIONS.to_vec(),
-        writers: 2,
+        writers: plan.writers,
         duration: end,
         kills: 0,
-        rate: 20,
+        rate: plan.rate,
+        thinks: Duration::ZERO,
         seed: plan.seed,
         servers_die: true,
         clocks_jump: clocks,
         dir: plan.dir.clone(),
+        canary: plan.canary.clone(),
     };
     let mesh = MeshPlan::of(&REGIONS).wan(&wan).clocks();
-    let mut stage = Stage::new(wan, disks, faults);
+    let mut stage = Stage::new(wan, disks, faults, plan.seed);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(crate::Error::io("start a runtime"))?;
     runtime.block_on(run_through(&hot, mesh, &mut stage))

@@ -2,13 +2,15 @@
 
 use super::disk::{Disk, Disks};
 use super::fault::{Fault, Kind};
+use super::segments::{self, Ends};
 use crate::config::write_secret;
 use crate::hot::run::Troubles;
+use crate::shop::dice::Dice;
 use crate::wan::{Path as Way, Wan};
 use crate::{Concord, Error, Mesh, Result, account};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Size of a region's disk, MiB; more than a run writes.
@@ -28,6 +30,8 @@ pub struct Stage {
     /// Those under way, and when they end.
     under_way: Vec<(Duration, Fault)>,
     passwords: u32,
+    /// How much of what was not synced a power loss leaves.
+    dice: Dice,
     /// When it was last looked whether somebody waits for a clock; `None` as long as none was ahead.
     looked: Option<Duration>,
 }
@@ -39,7 +43,7 @@ const LOOKED_AFTER: Duration = Duration::from_secs(5);
 
 impl Stage {
     /// Nothing is wrong yet.
-    pub fn new(wan: Wan, may_mount: Option<Disks>, mut faults: Vec<Fault>) -> Self {
+    pub fn new(wan: Wan, may_mount: Option<Disks>, mut faults: Vec<Fault>, seed: u64) -> Self {
         faults.reverse();
         Self {
             wan,
@@ -48,6 +52,7 @@ impl Stage {
             to_come: faults,
             under_way: Vec::new(),
             passwords: 0,
+            dice: Dice::new(seed),
             looked: None,
         }
     }
@@ -70,6 +75,7 @@ impl Stage {
     async fn begin(&mut self, mesh: &mut Mesh, fault: &Fault) -> Result<()> {
         let name = fault.region.as_str();
         let disk = self.disks.get(name);
+        let (names, data) = (mesh.names(), mesh.dir().join(name).join("concord"));
         let region = mesh.region(name)?;
         match fault.kind {
             Kind::KillConcord | Kind::Away => region.concord.kill(),
@@ -84,9 +90,12 @@ impl Stage {
                 // Still, so that the disk's content is that of one moment.
                 region.concord.signal(Signal::SIGSTOP)?;
                 let disk = disk.ok_or_else(no_disk)?;
+                let ends = Ends::of(&data, &names)?;
                 disk.snapshot()?;
                 region.concord.kill();
                 disk.go_back()?;
+                let left = ends.leave_some(&mut self.dice)?;
+                println!("{:>9}of what was not synced, {left} bytes are left", "");
             }
             Kind::Freeze => region.concord.signal(Signal::SIGSTOP)?,
             Kind::FullDisk => disk.ok_or_else(no_disk)?.fill()?,
@@ -255,9 +264,9 @@ impl Troubles for Stage {
     async fn inspect(&mut self, mesh: &mut Mesh) -> Result<()> {
         let names = mesh.names();
         for origin in &names {
-            let own = log_of(&mesh.dir().join(origin).join("concord").join(origin))?;
+            let own = segments::records(&mesh.dir().join(origin).join("concord").join(origin))?;
             for region in names.iter().filter(|region| *region != origin) {
-                let copy = log_of(&mesh.dir().join(region).join("concord").join(origin))?;
+                let copy = segments::records(&mesh.dir().join(region).join("concord").join(origin))?;
                 if !own.starts_with(&copy) {
                     let at = own.iter().zip(&copy).position(|(one, other)| one != other);
                     return Err(Error::Unexpected(format!(
@@ -291,24 +300,6 @@ async fn stop(concord: &mut Concord) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// The records of a log in a folder, one after the other: its segments without their headers.
-fn log_of(folder: &Path) -> Result<Vec<u8>> {
-    const HEADER_LEN: usize = 64;
-    let reading = || Error::io(format!("read {}", folder.display()));
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(reading())? {
-        paths.push(entry.map_err(reading())?.path());
-    }
-    paths.retain(|path| path.extension().is_some_and(|kind| kind == "seg"));
-    paths.sort();
-    let mut records = Vec::new();
-    for path in paths {
-        let bytes = std::fs::read(path).map_err(reading())?;
-        records.extend_from_slice(bytes.get(HEADER_LEN..).unwrap_or_default());
-    }
-    Ok(records)
 }
 
 /// A new binlog, and away with those that no restart needs.

@@ -5,6 +5,7 @@ use super::conflicts;
 use super::ledger::{self, Ledger, Transaction};
 use super::schema::{self, TABLES};
 use super::writer::{Control, Done, Writer, WriterPlan};
+use crate::canary::Canary;
 use crate::mesh::set;
 use crate::shop::dice::Dice;
 use crate::{Error, Mesh, MeshPlan, Result};
@@ -28,6 +29,9 @@ pub struct HotPlan {
     pub kills: u32,
     /// Transactions a second of each client at most; 0 is as fast as the server answers.
     pub rate: u64,
+    /// For up to so long, a client keeps what it has locked before it commits. Whoever applies to these rows waits then, and what was looked
+    /// up before is not the last word.
+    pub thinks: Duration,
     /// Where all randomness begins.
     pub seed: u64,
     /// Whether servers may die, so that clients connect again.
@@ -36,6 +40,15 @@ pub struct HotPlan {
     pub clocks_jump: bool,
     /// A folder for everything, which is left there; `None` for a temporary one.
     pub dir: Option<PathBuf>,
+    /// A build that may make a mistake; `None` for the product.
+    pub canary: Option<Canary>,
+}
+
+impl HotPlan {
+    /// How long the mesh may take to become quiet.
+    fn bound(&self) -> Duration {
+        self.canary.as_ref().map_or(Duration::from_secs(90) + 4 * self.duration, |canary| canary.patience)
+    }
 }
 
 /// How long it is waited for quiet before somebody looks why it is not.
@@ -86,6 +99,7 @@ impl Kills {
 impl Troubles for Kills {
     async fn tick(&mut self, mesh: &mut Mesh, elapsed: Duration) -> Result<()> {
         for region in &mut mesh.regions {
+            region.server.check_running()?;
             region.concord.check_running()?;
         }
         while self.to_come.pop_if(|at| *at <= elapsed).is_some() {
@@ -146,6 +160,9 @@ pub(crate) async fn run_through(
             }
         });
     }
+    if let Some(canary) = &plan.canary {
+        mesh = canary.perch(mesh);
+    }
     if let Some(dir) = &plan.dir {
         mesh = mesh.dir(dir);
     }
@@ -159,12 +176,14 @@ pub(crate) async fn run_through(
     let control = Arc::new(Control::default());
     let done = write(plan, &mut mesh, &ledgers, &control, troubles).await?;
     let stopped = Instant::now();
-    for region in &mut mesh.regions {
-        region.concord.ready(crate::concord::READY_BOUND).await?;
+    if plan.canary.as_ref().is_none_or(|canary| canary.mistake.is_none()) {
+        for region in &mut mesh.regions {
+            region.concord.ready(crate::concord::READY_BOUND).await?;
+        }
     }
+    let bound = plan.bound();
     let names = schema::full_names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let bound = Duration::from_secs(90) + 4 * plan.duration;
     loop {
         troubles.look(&mut mesh).await?;
         match mesh.quiet(LOOK.min(bound.saturating_sub(stopped.elapsed()))).await {
@@ -227,6 +246,7 @@ async fn write(
                 number,
                 seed: dice.throw(),
                 rate: plan.rate,
+                thinks: plan.thinks,
                 hang_ups: 5,
                 port: region.server.port(),
                 server_may_die: plan.servers_die,
@@ -244,7 +264,13 @@ async fn write(
         }
         tokio::select! {
             _ = ticks.tick() => {}
-            Some(ended) = tasks.join_next() => done.push(finished(ended)?),
+            Some(ended) = tasks.join_next() => {
+                if ended.as_ref().is_ok_and(Result::is_err) && !plan.servers_die {
+                    // A client cannot tell why it has lost its server.
+                    mesh.regions.iter_mut().try_for_each(|region| region.server.check_running())?;
+                }
+                done.push(finished(ended)?);
+            }
         }
         troubles.tick(mesh, started.elapsed()).await?;
     }
@@ -331,6 +357,7 @@ async fn epilogue(
             number: 1000,
             seed: index as u64,
             rate: 0,
+            thinks: Duration::ZERO,
             hang_ups: 0,
             server_may_die: false,
             port: mesh.region(name)?.server.port(),

@@ -42,6 +42,8 @@ pub struct WriterPlan {
     pub seed: u64,
     /// Transactions a second at most; 0 is as fast as the server answers.
     pub rate: u64,
+    /// Before COMMIT, it keeps what it has locked for up to so long.
+    pub thinks: Duration,
     /// Of a thousand transactions, in how many it hangs up in the middle of COMMIT.
     pub hang_ups: u64,
     /// The server's port.
@@ -196,6 +198,10 @@ impl Writer {
         if self.pending.is_empty() {
             self.sql.run("ROLLBACK").await?;
             return Ok(None);
+        }
+        let most = u64::try_from(self.plan.thinks.as_micros()).unwrap_or(u64::MAX);
+        if most > 0 {
+            tokio::time::sleep(Duration::from_micros(self.dice.below(most))).await;
         }
         let sent_us = now_us();
         let answered = self.commit().await?;
