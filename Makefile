@@ -30,7 +30,7 @@ TARGET_DIR = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 export RUST_TEST_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-quick fuzz chaos soak static fmt lint docs deny audit
+.PHONY: help demo test test-long canaries bench bench-quick fuzz chaos soak static fmt lint docs deny audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,15 @@ test-long: ## the large, the random and the slow tests (in release mode)
 	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
 	$(CARGO) build --release --locked -p test-clock
 	$(CARGO) test --release --locked -p integration --features long --test long --test huge --test hot_rows --test cases --test walker --test chaos
+	@$(MAKE) --no-print-directory canaries
+
+canaries: ## a concord that makes a deliberate mistake, one at a time: each must make the harness fail (as root)
+	scripts/mysql-fetch >/dev/null
+	$(CARGO) build --release --locked -p replicator --bin concord --features canary --target-dir $(TARGET_DIR)/canary
+	$(CARGO) build --release --locked -p test-clock
+	@# One at a time, so that each has both cores, and what it prints belongs together.
+	CONCORD_BIN=$(abspath $(TARGET_DIR)/canary/release/concord) \
+	  $(CARGO) test --release --locked -p integration --features canary --test canary -- --nocapture --test-threads=1
 
 bench: ## beside MySQL's own replication, rounds in turn: target/bench/report.md and report.json (BENCH="--only drain": that part)
 	scripts/mysql-fetch >/dev/null
