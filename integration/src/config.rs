@@ -29,14 +29,16 @@ pub fn write_config(path: &Path, table: &toml::Table) -> Result<()> {
     std::fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
 }
 
-/// Writes a secret into a file that only we can read.
+/// Writes a secret into a file that only we can read; who reads it meanwhile finds the one before it, whole.
 pub(crate) fn write_secret(path: &Path, secret: &str) -> Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let write = || -> std::io::Result<()> {
+        let new = path.with_extension("new");
         let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        writeln!(file, "{secret}")
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        writeln!(file, "{secret}")?;
+        std::fs::rename(new, path)
     };
     write().map_err(Error::io(format!("write {}", path.display())))
 }

@@ -231,6 +231,22 @@ pub(crate) async fn connect(mysql: &Mysql) -> Result<(Conn, Transport), ConnectE
 
 /// Connects as `tls` asks: encrypted, plain, or encrypted if the server can. Waits as long as the system does.
 async fn connect_to(mysql: &Mysql) -> Result<(Conn, Transport), ConnectError> {
+    let used = mysql.password()?;
+    match log_in(mysql).await {
+        // It was rotated since it was read.
+        Err(ConnectError::Mysql(mysql_async::Error::Server(error)))
+            if error.code == ACCESS_DENIED && mysql.password()?.reveal() != used.reveal() =>
+        {
+            log_in(mysql).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// What a server says to a wrong password.
+const ACCESS_DENIED: u16 = 1045;
+
+async fn log_in(mysql: &Mysql) -> Result<(Conn, Transport), ConnectError> {
     let first = if mysql.tls == TlsMode::Disabled { Transport::Plain } else { Transport::Tls };
     match Conn::new(mysql_options(mysql, first)?).await {
         Ok(conn) => Ok((conn, first)),

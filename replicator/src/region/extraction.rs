@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use applier::code::LOG_INCOMPLETE;
 use applier::{Connect, Passed, Shared};
-use extractor::code::{MYSQL_OPTION, MYSQL_PROTOCOL, PARTIAL_ROW_IMAGE, SOURCE_LOST_TRANSACTIONS};
+use extractor::code::{
+    MYSQL_ACCESS_DENIED, MYSQL_OPTION, MYSQL_PROTOCOL, PARTIAL_ROW_IMAGE, SOURCE_LOST_TRANSACTIONS,
+};
 use extractor::replica::{Interrupt, Remedy, ReplicaConnection, ReplicaError, ReplicaOptions};
 use extractor::{Extractor, Place, Progress, Restart, Resume, Sink, Spool, Stamp};
 use log_store::Log;
@@ -114,13 +116,23 @@ impl Extraction {
         let mut extractor = Extractor::new(resume, sink);
         let mut delay = RETRY_FIRST;
         while !*shutdown.borrow() {
-            let outcome = options().map_err(|e| Outcome::Halt(MYSQL_OPTION.halt(e))).and_then(|options| {
+            let read_options = || options().map_err(|e| Outcome::Halt(MYSQL_OPTION.halt(e)));
+            let outcome = read_options().and_then(|options| {
                 let began = now_us();
                 let outcome = read(&mut extractor, &options, interrupt, &board, &shutdown);
                 if now_us().saturating_sub(began) > 10_000_000 {
                     delay = RETRY_FIRST;
                 }
-                outcome
+                match outcome {
+                    // It was rotated since it was read.
+                    Err(Outcome::Halt(why))
+                        if why.code == MYSQL_ACCESS_DENIED
+                            && read_options()?.password != options.password =>
+                    {
+                        Err(Outcome::Retry(why.reason))
+                    }
+                    outcome => outcome,
+                }
             });
             match outcome {
                 Ok(()) | Err(Outcome::Stopped) => break,

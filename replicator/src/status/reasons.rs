@@ -44,6 +44,7 @@ pub(crate) fn reasons(status: &Status) -> Vec<Reason> {
     reasons.extend(status.lost_regions.iter().map(|lost| Reason {
         part: format!("region {}", lost.region),
         state: "lost",
+        code: None,
         reason: match lost.settled {
             true => "by [mesh]: nothing waits for it, and it must be seeded anew before it comes back".to_owned(),
             false => "by [mesh]: it is waited for until every other region was heard, and all that any of them holds of its log is \
@@ -146,6 +147,7 @@ fn of_log(origin: &Origin) -> Option<Reason> {
     (quota > 0 && Quota(quota).room(bytes) > Room::Ample).then(|| Reason {
         part: format!("log of {}", origin.origin),
         state: "filling",
+        code: None,
         reason: format!(
             "it takes {} % of [region.log] quota, {} MiB: a region is away, paused, halted or far behind; beyond it this \
              region extracts and applies nothing unless all regions are at work",
