@@ -25,6 +25,17 @@ pub fn seal(mut bytes: &mut [u8]) {
     }
 }
 
+/// Length of the header of a journal's file, in bytes; its last eight are the checksum of the others.
+pub const JOURNAL_HEADER_LEN: usize = 40;
+
+/// Gives the header of a journal's file a right checksum.
+pub fn seal_journal_header(file: &mut [u8]) {
+    if let Some((header, _)) = file.split_first_chunk_mut::<JOURNAL_HEADER_LEN>() {
+        let sum = xxh3_64(&header[..32]);
+        header[32..].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
 /// Gives a segment's header a right checksum.
 pub fn seal_segment_header(segment: &mut [u8]) {
     if let Some((header, _)) = segment.split_first_chunk_mut::<SEGMENT_HEADER_LEN>() {

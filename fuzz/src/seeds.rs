@@ -30,6 +30,16 @@ pub const SEGMENTS: &[&[u8]] = &[
 /// The index beside a segment.
 pub const INDEX: &[u8] = include_bytes!("../../log-store/fixtures/v1/eu/00000000000000000001.index");
 
+/// Files of the conflict journal.
+pub const JOURNALS: &[&[u8]] = &[
+    include_bytes!("../../log-store/fixtures/journal-v1/conflict-journal/00000000000000000001.journal"),
+    include_bytes!("../../log-store/fixtures/journal-v1/conflict-journal/00000000000000000004.journal"),
+];
+
+/// A server's greeting, and the key that it gives a client to encrypt the password with.
+pub const GREETING: &[u8] = include_bytes!("../../extractor/src/replica/fixtures/greeting-9.7.4.bin");
+pub const PUBLIC_KEY: &[u8] = include_bytes!("../../extractor/src/replica/fixtures/public-key-9.7.4.pem");
+
 /// Writes seeds, if a folder for them is named.
 pub fn write(seeds: impl IntoIterator<Item = Vec<u8>>) {
     let Some(folder) = std::env::var_os(SEEDS_FOLDER).map(PathBuf::from) else { return };

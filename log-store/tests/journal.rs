@@ -418,3 +418,17 @@ fn the_fixture_of_version_1_is_read_and_written_byte_by_byte() {
         assert!(bytes(dir.path()) == bytes(&fixture), "{name}");
     }
 }
+
+#[test]
+fn a_file_with_a_number_that_has_no_next_is_damaged() {
+    let disk = SimulatedDisk::new();
+    write(&open(&disk).unwrap(), &[1], 30).unwrap();
+    let path = files(&disk)[0].clone();
+    let mut bytes = disk.read(&path).unwrap()[..40].to_vec();
+    bytes[16..24].copy_from_slice(&u64::MAX.to_le_bytes());
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[..32]);
+    bytes[32..40].copy_from_slice(&sum.to_le_bytes());
+    bytes.push(7);
+    disk.overwrite(&path.with_file_name(format!("{}.journal", u64::MAX)), bytes);
+    assert!(matches!(open(&disk).unwrap_err(), Error::JournalDamaged { offset: 0, .. }));
+}

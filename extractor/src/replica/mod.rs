@@ -20,6 +20,7 @@ mod bytes;
 mod channel;
 mod connection;
 mod error;
+pub mod foreign;
 mod handshake;
 mod options;
 mod packet;

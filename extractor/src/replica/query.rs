@@ -44,7 +44,7 @@ pub(super) fn is_end(packet: &[u8]) -> bool {
     packet.first() == Some(&0xfe) && packet.len() < 9
 }
 
-fn row(packet: &[u8], columns: u64) -> Option<Row> {
+pub(super) fn row(packet: &[u8], columns: u64) -> Option<Row> {
     let mut input = Bytes(packet);
     let mut row = Row::new();
     for _ in 0..columns {

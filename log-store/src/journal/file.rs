@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use transaction::STAMP_END;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::entry::{self, HEADER_LEN, Header};
@@ -86,6 +87,9 @@ pub(super) fn check_header(path: &Path, first: u64, bytes: &[u8]) -> Result<u64,
     }
     if u64_at(16) != first {
         return Err(damaged("the file's header is that of another file"));
+    }
+    if first >= STAMP_END {
+        return Err(damaged("the file's number is one that no journal comes to"));
     }
     Ok(u64_at(24))
 }
