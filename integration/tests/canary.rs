@@ -19,8 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// Without a mistake, it is waited for as on any busy machine.
 const PATIENCE_WITHOUT: Duration = Duration::from_secs(150);
 
-/// How it is told that the rows of the regions differ, or that they are equal and yet not what clients were told.
-const WRONG_ROWS: [&str; 2] = ["rows differ", "the referee"];
+/// How it is told that the rows of the regions differ, that they are equal and yet not what clients were told, or that a wrong one is in
+/// the way of others, so that it is never quiet.
+const WRONG_ROWS: [&str; 3] =
+    ["rows differ", "the referee", "a unique key or a foreign key does not allow it"];
 /// How a region tells that a batch changed other rows than it was to.
 const MISCOUNT: &str = "Rows of this region were changed inside it by something other than Concord";
 
