@@ -8,6 +8,7 @@ use super::writer::{Control, Done, Writer, WriterPlan};
 use crate::canary::Canary;
 use crate::mesh::set;
 use crate::shop::dice::Dice;
+use crate::wait::{Look, wait_for};
 use crate::{Error, Mesh, MeshPlan, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -265,11 +266,11 @@ async fn write(
         tokio::select! {
             _ = ticks.tick() => {}
             Some(ended) = tasks.join_next() => {
-                if ended.as_ref().is_ok_and(Result::is_err) && !plan.servers_die {
-                    // A client cannot tell why it has lost its server.
-                    mesh.regions.iter_mut().try_for_each(|region| region.server.check_running())?;
+                let ended = finished(ended);
+                if ended.is_err() && !plan.servers_die {
+                    servers_run(mesh).await?;
                 }
-                done.push(finished(ended)?);
+                done.push(ended?);
             }
         }
         troubles.tick(mesh, started.elapsed()).await?;
@@ -280,6 +281,18 @@ async fn write(
         done.push(finished(ended)?);
     }
     Ok(done)
+}
+
+/// An error with the end of its log if a server has ended, which its clients notice before it is quite gone.
+async fn servers_run(mesh: &mut Mesh) -> Result<()> {
+    let ended = wait_for("the end of a server", Duration::from_secs(10), async || {
+        mesh.regions.iter_mut().try_for_each(|region| region.server.check_running())?;
+        Ok(Look::<()>::NotYet("all run".to_owned()))
+    });
+    match ended.await {
+        Err(Error::Timeout { .. }) => Ok(()),
+        ended => ended,
+    }
 }
 
 fn finished(ended: std::result::Result<Result<Done>, tokio::task::JoinError>) -> Result<Done> {
