@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, Value};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// A connection over TCP to a server on 127.0.0.1.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ impl Sql {
             .pass(password)
             // The client would otherwise go over to the server's socket and no longer be what a remote client is.
             .prefer_socket(false)
+            // A server that is killed before it has taken up a connection leaves the client waiting for its greeting; probes end that.
+            .tcp_keepalive(Some(Duration::from_secs(10)))
             .max_allowed_packet(Some(1 << 30))
             .wait_timeout(Some(28_800));
         let conn =

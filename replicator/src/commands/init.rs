@@ -68,7 +68,8 @@ fn render(args: &InitArgs) -> Result<String, CommandError> {
         sections.push_str(&format!(
             "[mesh.regions.{name}]            # {whose}\n\
              link = \"{address}\"    # where the others reach its link\n\
-             writes = true                # false: no clients write there, and a local write halts it\n\n"
+             writes = true                # false: no clients write there, and a local write halts it\n\
+             lost = false                 # true: given up, so that the others do not wait for it; see the runbook first\n\n"
         ));
     }
     Ok(include_str!("init.toml")
