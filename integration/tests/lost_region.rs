@@ -106,9 +106,11 @@ async fn the_others_go_on_without_a_lost_region_and_it_comes_back_by_a_seed_and_
     let us = &mut mesh.region("us").unwrap().concord;
     us.configure("mesh.epoch", 3).unwrap();
     us.configure("mesh.regions.us.lost", false).unwrap();
-    for _ in 0..2 {
+    for own_log in [true, false] {
         let said = us.refused(BOUND).await.unwrap();
         assert!(said.contains("ends in epoch 1, and [mesh] is in epoch 3"), "{said}");
+        // Before anyone could take a record of it.
+        assert_eq!(said.contains("is pulled from"), !own_log, "{said}");
         let folder = us.config().with_file_name("concord");
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -255,6 +255,14 @@ async fn tables_with_hostile_names_are_told_apart_at_the_first_meeting_and_seede
     concord.stop().await.unwrap();
     concord.say(&["seed", "--from", "eu", "--yes"]).unwrap();
     concord.start().await.unwrap();
+    // It looks again by itself.
+    let concord = &mesh.region("eu").unwrap().concord;
+    wait_for("eu to find the tables equal", BOUND, async || {
+        let status = concord.status().await?;
+        Ok(Look::when(status.state != "halted", (), status.reasons().join("; ")))
+    })
+    .await
+    .unwrap();
     let tables = ["PARENT", "CHILD", "canary.t"].map(named);
     mesh.expect_equal(&tables.each_ref().map(String::as_str), BOUND).await.unwrap();
     let mut us = mesh.root("us").await.unwrap();

@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use transaction::record::Record;
 use transaction::{Epoch, RecordNumber, RegionName};
 
+use super::RegionError;
 use super::board::Board;
-use super::{Region, RegionError};
 use crate::code::REGION_GIVEN_UP;
+use crate::config::Config;
 
 /// Leaves lost regions out of what is waited for, as soon as each may be, until there is none left or the shutdown comes.
 pub(crate) async fn settle(board: Arc<Board>, mut shutdown: watch::Receiver<bool>) {
@@ -60,16 +61,17 @@ fn has_all(board: &Board, lost: RegionName) -> bool {
     progress.has_marker && progress.applied_record >= all && board.suspensions.borrow().is_empty()
 }
 
-/// Refuses to go on with an own log, or a server, that the others have gone on without.
-pub(crate) fn refuse_if_given_up(region: &Region) -> Result<(), RegionError> {
-    let (name, mesh) = (region.config.region.name, &region.config.mesh);
+/// Refuses to go on with an own log that the others have gone on without: before anyone is sent a record of it, and once more when it was
+/// taken back from their copies, since then it is the server that they have gone on without.
+pub(crate) fn refuse_if_given_up(config: &Config, own: &Arc<Log>) -> Result<(), RegionError> {
+    let (name, mesh) = (config.region.name, &config.mesh);
     let remedy = "Seed it anew (RUNBOOK, \"Give a region up\")";
     if mesh.regions[&name].lost {
         return Err(REGION_GIVEN_UP
             .halt(format_args!("[mesh] declares this region, {name}, lost. {remedy}"))
             .into());
     }
-    match last_epoch(&region.board.logs.own().log)? {
+    match last_epoch(own)? {
         Some(Epoch(last)) if last.saturating_add(1) < mesh.epoch.0 => Err(REGION_GIVEN_UP.halt(format_args!(
             "the log of this region, {name}, ends in epoch {last}, and [mesh] is in epoch {}: the others may have given it up in \
              between, so that what only it has must not be applied any more. {remedy}",

@@ -164,6 +164,7 @@ impl Region {
                 .through(&config.region.filter.0)
                 .spooling(&config.region.data_dir),
         );
+        lost::refuse_if_given_up(&config, &logs.own().log)?;
 
         let (runs, limits) = spill::open(&store, config.region.history_memory.0)?;
         let index = conflict::Index::new(&names, region).map_err(of_history)?;
@@ -352,7 +353,7 @@ impl Region {
             if !recovery::recover_own_log(self, !markers.is_empty()).await? {
                 return Ok(None);
             }
-            lost::refuse_if_given_up(self)?;
+            lost::refuse_if_given_up(&self.config, &self.board.logs.own().log)?;
             let joined = async {
                 let Ok(tail) = self.meet_server(&mut conn, &mut markers).await? else { return Ok(None) };
                 let resume = self.resume(&mut conn, &markers, tail).await?;

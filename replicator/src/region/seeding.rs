@@ -39,7 +39,6 @@ pub(crate) async fn seed(region: &Region, conn: &mut Conn, from: &Target) -> Res
     }
     let own = region.board.logs.own().log.clone();
     let name = region.config.region.name;
-    super::lost::refuse_if_given_up(region)?;
     // Numbers go on where the longest copy of the own log ends.
     let Some(best) = recovery::ask_all(region).await else { return Err(stopped()) };
     if let Some((target, durable)) = best
