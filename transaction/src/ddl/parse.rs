@@ -406,6 +406,8 @@ impl Reader<'_> {
             }
         }
         match place {
+            // `-- ` begins a comment, which would hide the rest.
+            Some((start, _)) if self.text[..start].ends_with(b"--") => Err(UNKNOWN),
             Some((start, end)) => {
                 self.text.splice(start..end, b" DISABLE ON REPLICA ".iter().copied());
                 Ok(())

@@ -104,6 +104,8 @@ fn create_table_select_and_events_are_run_in_another_form() {
     );
     assert_eq!(text("ALTER EVENT e DISABLE ON SLAVE"), "ALTER EVENT e  DISABLE ON REPLICA ");
     assert_eq!(text("ALTER EVENT e RENAME TO f"), "ALTER EVENT e RENAME TO f");
+    // What is put in may not make a comment of two signs, and hide what follows.
+    assert!(parse(b"CREATE EVENT e--DO SELECT 1", "d", &SessionState::default()).is_err());
 }
 
 #[test]
