@@ -1,7 +1,8 @@
-//! A disk gives back other bytes than were written, and the region goes on with what its peer holds.
+//! A disk gives back other bytes than were written, or fewer, and the region goes on with what its peer holds.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use integration::wait::{Look, wait_for};
 use integration::{Mesh, MeshPlan};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,4 +99,77 @@ async fn a_damaged_last_record_of_the_own_log_is_taken_back_from_the_peer_that_h
     let said = std::fs::read_to_string(concord.log()).unwrap();
     assert!(said.contains("region us holds it: it was taken back from there"), "{said}");
     assert!(std::fs::read(&own).unwrap().starts_with(&held));
+}
+
+/// A segment without its last records.
+fn cut(path: &Path, records: usize) {
+    const SEGMENT_HEADER_LEN: usize = 64;
+    let bytes = std::fs::read(path).unwrap();
+    let mut begins = vec![SEGMENT_HEADER_LEN];
+    while let Some(record) = bytes.get(*begins.last().unwrap()..).filter(|rest| !rest.is_empty()) {
+        begins.push(begins.last().unwrap() + transaction::record::verify(record).unwrap().record_len());
+    }
+    std::fs::write(path, &bytes[..begins[begins.len() - 1 - records]]).unwrap();
+}
+
+#[tokio::test]
+async fn an_end_of_the_own_log_that_the_disk_lost_is_taken_back_before_its_numbers_are_given_out_again() {
+    let mut mesh = written().await;
+    let (own, copy) = (segment(&mesh, "eu", "eu"), segment(&mesh, "us", "eu"));
+    let held = std::fs::read(copy).unwrap();
+    std::fs::write(&own, &held).unwrap();
+    cut(&own, 3);
+    expect_to_go_on(&mut mesh).await;
+    let said = std::fs::read_to_string(mesh.region("eu").unwrap().concord.log()).unwrap();
+    assert!(said.contains("the rest is taken back from there"), "{said}");
+    assert!(std::fs::read(&own).unwrap().starts_with(&held));
+}
+
+/// `cp` for whole folders.
+fn copy_folder(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_region_put_back_as_it_once_was_while_its_peer_was_away_is_told_by_the_records_that_differ() {
+    let mut mesh = written().await;
+    let eu = mesh.region("eu").unwrap();
+    eu.server.stop().await.unwrap();
+    let folders = [eu.server.dir().to_owned(), mesh.dir().join("eu").join("concord")];
+    let backups = ["server", "concord"].map(|name| mesh.dir().join(format!("backup of {name}")));
+    for (folder, backup) in folders.iter().zip(&backups) {
+        copy_folder(folder, backup);
+    }
+    let write = async |mesh: &mut Mesh, ids: std::ops::Range<u32>| {
+        let eu = mesh.region("eu").unwrap();
+        eu.server.start().await.unwrap();
+        eu.concord.start().await.unwrap();
+        let mut sql = mesh.root("eu").await.unwrap();
+        for id in ids {
+            sql.run(format!("INSERT INTO s.t VALUES ({id}, 3)")).await.unwrap();
+        }
+    };
+    write(&mut mesh, 2000..2005).await;
+    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+    for name in ["us", "eu"] {
+        mesh.region(name).unwrap().concord.stop().await.unwrap();
+    }
+    mesh.region("eu").unwrap().server.stop().await.unwrap();
+    for (folder, backup) in folders.iter().zip(&backups) {
+        copy_folder(backup, folder);
+    }
+    write(&mut mesh, 3000..3020).await;
+
+    mesh.region("us").unwrap().concord.spawn().unwrap();
+    let concord = &mesh.region("us").unwrap().concord;
+    wait_for("us to tell that the logs differ", BOUND, async || {
+        let status = concord.get("/v1/status").await.map(|answer| answer.body).unwrap_or_default();
+        Ok(Look::when(status.contains("link-log-differs"), (), status))
+    })
+    .await
+    .unwrap();
+    let told = mesh.root("us").await.unwrap().number("SELECT COUNT(*) FROM s.t WHERE v = 3").await.unwrap();
+    assert_eq!(told, 5, "nothing is applied behind a record that differs");
 }

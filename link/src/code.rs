@@ -25,6 +25,8 @@ transaction::halt_codes! {
     LINK_RECORD_REMOVED = "link-record-removed";
     /// The origin's log is shorter than the copy of it.
     LINK_LOG_SHORTER = "link-log-shorter";
+    /// Two copies of a log hold different records under one number.
+    LINK_LOG_DIFFERS = "link-log-differs";
     /// Records came damaged.
     LINK_RECORDS_DAMAGED = "link-records-damaged";
     /// A log cannot be read to be sent.

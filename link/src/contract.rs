@@ -32,18 +32,32 @@ pub struct RecordBatch {
     pub durable: RecordNumber,
 }
 
+/// A record that somebody holds, told apart from any other that ever had its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldRecord {
+    /// Its number.
+    pub number: RecordNumber,
+    /// Its checksum.
+    pub checksum: u64,
+}
+
+/// How many records before the first one wanted a receiver tells of, at most.
+pub const HELD_MAX: usize = 16;
+
 /// The logs that this region holds, its own and copies of others.
 pub trait LogProvider: Send + Sync + 'static {
     /// Opens `origin`'s log for `peer` at record `from`; 0 means the earliest record held.
     ///
     /// `from` may be one more than the last record held, or further on when this is a copy that lags behind the
-    /// caller's: the stream then waits.
+    /// caller's: the stream then waits. `held` are the records before it as `peer` has them, at most [`HELD_MAX`], the last of
+    /// them `from - 1`: where one is another record here, the logs differ and nothing may follow on it.
     fn open(
         &self,
         peer: RegionName,
         origin: RegionName,
         from: RecordNumber,
-    ) -> Result<Box<dyn RecordStream>, ProviderError>;
+        held: Vec<HeldRecord>,
+    ) -> BoxFuture<'_, Result<Box<dyn RecordStream>, ProviderError>>;
 
     /// `peer`'s copy of `origin`'s log is durable up to and including `durable`. Called when a pull opens and on each
     /// acknowledgement; the numbers of one connection never fall.
@@ -85,6 +99,15 @@ pub enum ProviderError {
         /// Last record held.
         last: RecordNumber,
     },
+    /// The caller holds another record under that number.
+    #[error(
+        "record {number} is another one here than the caller holds: the log's own region lost it and gave its number out again, or a data \
+         directory was put back as it once was (RUNBOOK.md, link-log-differs)"
+    )]
+    Differs {
+        /// The first such record.
+        number: RecordNumber,
+    },
     /// The log cannot be read.
     #[error("{0}")]
     Unavailable(String),
@@ -94,6 +117,13 @@ pub enum ProviderError {
 pub trait RecordSink: Send + Sync {
     /// The record to go on with: one more than the last one stored; 0 if the copy is empty and may begin anywhere.
     fn next_number(&self) -> RecordNumber;
+
+    /// The last records before `next`, at most [`HELD_MAX`], in order, so that the peer can tell whether it holds the same; none if
+    /// there are none or if it does not matter.
+    fn held(&self, next: RecordNumber) -> BoxFuture<'_, Result<Vec<HeldRecord>, SinkError>> {
+        let _ = next;
+        Box::pin(async { Ok(Vec::new()) })
+    }
 
     /// Stores the batches, in order, and returns the last record that is durable then.
     ///

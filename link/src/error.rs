@@ -6,6 +6,7 @@ use std::time::Duration;
 use transaction::{Halt, HaltCode, RegionName};
 
 use crate::code;
+use crate::contract::ProviderError;
 use crate::frame::FrameError;
 use crate::refusal::Refusal;
 use crate::tls;
@@ -134,6 +135,8 @@ pub enum LinkError {
         origin: RegionName,
         /// Why, with the remedy, in the provider's words.
         reason: String,
+        /// What a person is to do about it.
+        code: HaltCode,
     },
     /// The peer could not answer a question.
     #[error("{peer} could not answer {kind:?}: {reason}")]
@@ -188,8 +191,17 @@ impl LinkError {
             Self::Protocol { .. } | Self::Answer { .. } | Self::QuestionTooLong { .. } => code::LINK_PROTOCOL,
             Self::Records { .. } => code::LINK_RECORDS_DAMAGED,
             Self::Sink { halt, .. } => halt.code,
-            Self::Provider { .. } => code::LINK_LOG_UNREADABLE,
+            Self::Provider { code, .. } => *code,
         })
+    }
+
+    pub(crate) fn provider(peer: String, origin: RegionName, error: &ProviderError) -> Self {
+        let code = match error {
+            ProviderError::Differs { .. } => code::LINK_LOG_DIFFERS,
+            ProviderError::Ahead { .. } => code::LINK_LOG_SHORTER,
+            _ => code::LINK_LOG_UNREADABLE,
+        };
+        Self::Provider { peer, origin, reason: error.to_string(), code }
     }
 
     /// The refusal, of either side.

@@ -14,8 +14,8 @@ use crate::frame::FrameKind;
 use crate::handshake::{Session, accept, dial};
 use crate::pack::Packer;
 use crate::{
-    Answer, Beat, BoxFuture, Control, Formats, Heard, Identity, Link, LinkError, LogProvider, Options,
-    ProviderError, RecordBatch, RecordSink, RecordStream, Security, SinkError, Target, message,
+    Answer, Beat, BoxFuture, Control, Formats, Heard, HeldRecord, Identity, Link, LinkError, LogProvider,
+    Options, ProviderError, RecordBatch, RecordSink, RecordStream, Security, SinkError, Target, message,
 };
 
 fn name(text: &str) -> RegionName {
@@ -60,8 +60,9 @@ impl LogProvider for Three {
         _: RegionName,
         _: RegionName,
         _: RecordNumber,
-    ) -> Result<Box<dyn RecordStream>, ProviderError> {
-        Ok(Box::new(Three(self.0)))
+        _: Vec<HeldRecord>,
+    ) -> BoxFuture<'_, Result<Box<dyn RecordStream>, ProviderError>> {
+        Box::pin(async { Ok(Box::new(Three(self.0)) as Box<dyn RecordStream>) })
     }
     fn acknowledged(&self, _: RegionName, _: RegionName, _: RecordNumber) {}
 }
@@ -186,7 +187,7 @@ async fn acknowledging(acks: &[(u64, u64)]) -> LinkError {
         link("us").serve_on(theirs, "127.0.0.1:1".parse().unwrap(), Arc::new(Three(false)), flag).await
     });
     let mut session = dial(&link("eu"), Box::new(ours), &target()).await.unwrap();
-    let pull = message::Pull { origin: "us".into(), from: 1, window: 1000 };
+    let pull = message::Pull { origin: "us".into(), from: 1, window: 1000, held: Vec::new() };
     session.writer.message(FrameKind::Pull, &pull).await.unwrap();
     let allowed = [FrameKind::Opened, FrameKind::Beat, FrameKind::Batch];
     while session.reader.next(&allowed).await.unwrap().kind != FrameKind::Batch {}

@@ -57,7 +57,8 @@ pub use answer::ANSWER_QUEUE;
 pub use backoff::Backoff;
 pub use beat::{Beat, ClockMeasure, Heard, Holding};
 pub use contract::{
-    Answer, BoxFuture, Control, LogProvider, ProviderError, RecordBatch, RecordSink, RecordStream, SinkError,
+    Answer, BoxFuture, Control, HELD_MAX, HeldRecord, LogProvider, ProviderError, RecordBatch, RecordSink,
+    RecordStream, SinkError,
 };
 pub use error::{LinkError, Trouble};
 pub use identity::{Formats, Identity, PROTOCOL_NEWEST, PROTOCOL_OLDEST, Peer};

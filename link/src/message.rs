@@ -54,6 +54,18 @@ pub(crate) struct Pull {
     /// Bytes that may be in flight.
     #[prost(uint64, tag = "3")]
     pub(crate) window: u64,
+    /// The last records before `from` as the receiver has them, in order.
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) held: Vec<Held>,
+}
+
+/// A record that the speaker holds.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Held {
+    #[prost(uint64, tag = "1")]
+    pub(crate) number: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) checksum: u64,
 }
 
 /// Opens a question.

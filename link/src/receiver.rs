@@ -43,8 +43,10 @@ pub(crate) async fn pull(
     let Session { mut reader, mut writer, peer, .. } = session;
     let label = peer.label();
     let from = sink.next_number();
+    let held = sink.held(from).await.map_err(|e| LinkError::Sink { origin, halt: e.0 })?;
+    let held = held.iter().map(|held| message::Held { number: held.number.0, checksum: held.checksum });
     let window = link.options.window;
-    let request = message::Pull { origin: origin.to_string(), from: from.0, window };
+    let request = message::Pull { origin: origin.to_string(), from: from.0, window, held: held.collect() };
     writer.message(FrameKind::Pull, &request).await.map_err(|e| LinkError::on_wire(&label, e))?;
 
     let pulse = Pulse::default();

@@ -38,6 +38,8 @@ pub enum RefusalCode {
     Unavailable = 13,
     /// This side is being stopped.
     ShuttingDown = 14,
+    /// A record before the one asked for is another one than the peer holds; the number is the first such record.
+    Differs = 15,
     /// A code of a newer release.
     Other = 0,
 }
@@ -60,6 +62,7 @@ impl RefusalCode {
             Ahead,
             Unavailable,
             ShuttingDown,
+            Differs,
         ];
         known.into_iter().find(|code| *code as u32 == number).unwrap_or(Other)
     }
@@ -78,6 +81,7 @@ impl RefusalCode {
             Self::Certificate => Some(code::LINK_CERTIFICATE_NAME),
             Self::Gone => Some(code::LINK_RECORD_REMOVED),
             Self::Ahead => Some(code::LINK_LOG_SHORTER),
+            Self::Differs => Some(code::LINK_LOG_DIFFERS),
         }
     }
 }
@@ -111,7 +115,7 @@ mod tests {
 
     #[test]
     fn codes_keep_their_numbers_and_unknown_ones_become_other() {
-        for number in 1..=14 {
+        for number in 1..=15 {
             assert_eq!(RefusalCode::from_number(number) as u32, number);
         }
         assert_eq!(RefusalCode::from_number(0), RefusalCode::Other);

@@ -8,7 +8,7 @@ use transaction::{RecordNumber, RegionName};
 
 use crate::beat::Pulse;
 use crate::congestion::Congestion;
-use crate::contract::{LogProvider, ProviderError, RecordBatch, RecordStream};
+use crate::contract::{HELD_MAX, HeldRecord, LogProvider, ProviderError, RecordBatch, RecordStream};
 use crate::credit::Credit;
 use crate::error::LinkError;
 use crate::frame::{BULK_MAX, FrameKind};
@@ -99,12 +99,18 @@ pub(crate) async fn serve(
         }
     };
     let from = RecordNumber(pull.from);
-    let stream = match provider.open(peer.region, origin, from) {
+    let Some(held) = held_before(from, &pull.held) else {
+        let refusal =
+            Refusal::new(RefusalCode::Malformed, "the pull tells of records that are not those before it");
+        refuse(&mut session.reader, &mut session.writer, &refusal).await;
+        return Err(LinkError::Refused { peer: label, refusal });
+    };
+    let stream = match provider.open(peer.region, origin, from, held).await {
         Ok(stream) => stream,
         Err(error) => {
             let refusal = provider_refusal(link, origin, &error);
             refuse(&mut session.reader, &mut session.writer, &refusal).await;
-            return Err(LinkError::Provider { peer: label, origin, reason: error.to_string() });
+            return Err(LinkError::provider(label, origin, &error));
         }
     };
     if from > RecordNumber(1) {
@@ -125,9 +131,18 @@ pub(crate) async fn serve(
         }
         Ended::Provider(error) => {
             refuse(&mut session.reader, &mut speaker.writer, &provider_refusal(link, origin, &error)).await;
-            Err(LinkError::Provider { peer: sending.label, origin, reason: error.to_string() })
+            Err(LinkError::provider(sending.label, origin, &error))
         }
     }
+}
+
+/// The records that a pull tells of; `None` if they are not the last ones before its first.
+fn held_before(from: RecordNumber, told: &[message::Held]) -> Option<Vec<HeldRecord>> {
+    let first = from.0.checked_sub(told.len() as u64)?;
+    let dense = told.iter().zip(first..).all(|(held, number)| held.number == number && number > 0);
+    let held =
+        |held: &message::Held| HeldRecord { number: RecordNumber(held.number), checksum: held.checksum };
+    (dense && told.len() <= HELD_MAX).then(|| told.iter().map(held).collect())
 }
 
 fn provider_refusal(link: &Link, origin: RegionName, error: &ProviderError) -> Refusal {
@@ -135,6 +150,7 @@ fn provider_refusal(link: &Link, origin: RegionName, error: &ProviderError) -> R
         ProviderError::UnknownOrigin => (RefusalCode::UnknownOrigin, 0),
         ProviderError::Gone { first, .. } => (RefusalCode::Gone, first.0),
         ProviderError::Ahead { last, .. } => (RefusalCode::Ahead, last.0),
+        ProviderError::Differs { number } => (RefusalCode::Differs, number.0),
         ProviderError::Unavailable(_) => (RefusalCode::Unavailable, 0),
     };
     Refusal { code, text: format!("the log of {origin} in region {}: {error}", link.identity.region), number }

@@ -3,8 +3,11 @@
 
 mod support;
 
-use link::{Options, RefusalCode, Trouble};
+use std::sync::Arc;
+
+use link::{HeldRecord, Options, RefusalCode, Trouble};
 use support::*;
+use transaction::RecordNumber;
 
 /// A mesh of one CA: the security of two regions.
 fn mesh() -> (tempfile::TempDir, link::Security, link::Security) {
@@ -74,6 +77,35 @@ async fn records_that_are_not_held_are_refused_with_the_reason() {
     let error = link.pull(&served.target, name("ap"), &MemorySink::new(0)).await.unwrap_err();
     assert_eq!(error.refusal().unwrap().code, RefusalCode::UnknownOrigin);
     assert!(error.to_string().contains("the log of ap in region us"), "{error}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_holds_another_record_is_refused_and_one_that_holds_the_same_is_not() {
+    let (_folder, us, eu) = mesh();
+    let log = MemoryLog::new(5, [10; 100]);
+    let served = serve(identity("us"), us, options(), &log).await;
+    let link = client("eu", eu);
+    let telling = |held: Vec<HeldRecord>| Arc::new(MemorySink { held, ..MemorySink::new(60) });
+    let sink = telling(vec![log.held(58), log.held(59)]);
+    let pulling = pull(&link, &served.target, &sink);
+    sink.holds(&log.bytes(60)).await;
+    pulling.abort();
+
+    let other = HeldRecord { number: RecordNumber(58), checksum: log.held(59).checksum };
+    let error = soon(pull(&link, &served.target, &telling(vec![other, log.held(59)]))).await.unwrap();
+    let refusal = error.refusal().unwrap();
+    assert_eq!((refusal.code, refusal.number), (RefusalCode::Differs, 58), "{error}");
+    assert_eq!(error.code().unwrap(), "link-log-differs");
+    let mut told = served.region.server_errors.subscribe();
+    let of_us = |told: &Vec<String>| told.iter().any(|error| error.contains("record 58 is another one here"));
+    soon(told.wait_for(of_us)).await.unwrap();
+
+    // Those before the first one wanted, and no others.
+    for held in [vec![log.held(58)], vec![log.held(59); 2], (43..60).map(|number| log.held(number)).collect()]
+    {
+        let error = soon(pull(&link, &served.target, &telling(held))).await.unwrap();
+        assert_eq!(error.refusal().unwrap().code, RefusalCode::Malformed, "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

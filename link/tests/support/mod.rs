@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use link::{
-    Answer, Beat, BoxFuture, Control, Formats, Heard, Holding, Identity, Link, LinkError, LogProvider,
-    Options, Peer, ProviderError, RecordBatch, RecordSink, RecordStream, Security, SinkError, Target, Tls,
-    TlsFiles,
+    Answer, Beat, BoxFuture, Control, Formats, Heard, HeldRecord, Holding, Identity, Link, LinkError,
+    LogProvider, Options, Peer, ProviderError, RecordBatch, RecordSink, RecordStream, Security, SinkError,
+    Target, Tls, TlsFiles,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::net::TcpListener;
@@ -88,6 +88,13 @@ impl MemoryLog {
         });
     }
 
+    /// The record of that number, as a receiver tells of it.
+    pub fn held(&self, number: u64) -> HeldRecord {
+        let record = self.records.borrow()[(number - self.first) as usize].clone();
+        let checksum = transaction::record::verify(&record).unwrap().checksum;
+        HeldRecord { number: RecordNumber(number), checksum }
+    }
+
     pub fn end(&self) -> u64 {
         self.first + self.records.borrow().len() as u64
     }
@@ -144,17 +151,24 @@ impl LogProvider for Logs {
         _peer: RegionName,
         origin: RegionName,
         from: RecordNumber,
-    ) -> Result<Box<dyn RecordStream>, ProviderError> {
-        let log = self.held.get(&origin).ok_or(ProviderError::UnknownOrigin)?;
-        let first = RecordNumber(log.first);
-        if from.0 != 0 && from < first {
-            return Err(ProviderError::Gone { asked: from, first });
-        }
-        if from.0 > log.end() {
-            return Err(ProviderError::Ahead { asked: from, last: RecordNumber(log.end() - 1) });
-        }
-        let next = from.0.max(log.first);
-        Ok(Box::new(MemoryReader { next, first: log.first, records: log.records.subscribe() }))
+        held: Vec<HeldRecord>,
+    ) -> BoxFuture<'_, Result<Box<dyn RecordStream>, ProviderError>> {
+        Box::pin(async move {
+            let log = self.held.get(&origin).ok_or(ProviderError::UnknownOrigin)?;
+            let first = RecordNumber(log.first);
+            if from.0 != 0 && from < first {
+                return Err(ProviderError::Gone { asked: from, first });
+            }
+            if from.0 > log.end() {
+                return Err(ProviderError::Ahead { asked: from, last: RecordNumber(log.end() - 1) });
+            }
+            if let Some(other) = held.iter().find(|held| log.held(held.number.0) != **held) {
+                return Err(ProviderError::Differs { number: other.number });
+            }
+            let next = from.0.max(log.first);
+            let reader = MemoryReader { next, first: log.first, records: log.records.subscribe() };
+            Ok(Box::new(reader) as Box<dyn RecordStream>)
+        })
     }
 
     fn acknowledged(&self, _peer: RegionName, _origin: RegionName, durable: RecordNumber) {
@@ -165,6 +179,8 @@ impl LogProvider for Logs {
 /// A copy in memory, with a gate that holds its stores back and a count of calls under way.
 pub struct MemorySink {
     pub next: u64,
+    /// What it tells of the records before.
+    pub held: Vec<HeldRecord>,
     pub stored: watch::Sender<Vec<u8>>,
     pub received: watch::Sender<u64>,
     pub connected: watch::Sender<Option<(Peer, u64)>>,
@@ -181,6 +197,7 @@ impl MemorySink {
     pub fn new(next: u64) -> Self {
         Self {
             next,
+            held: Vec::new(),
             stored: watch::Sender::default(),
             received: watch::Sender::default(),
             connected: watch::Sender::default(),
@@ -204,6 +221,10 @@ impl MemorySink {
 impl RecordSink for MemorySink {
     fn next_number(&self) -> RecordNumber {
         RecordNumber(self.next)
+    }
+
+    fn held(&self, _: RecordNumber) -> BoxFuture<'_, Result<Vec<HeldRecord>, SinkError>> {
+        Box::pin(async { Ok(self.held.clone()) })
     }
 
     fn store(&self, batches: Vec<RecordBatch>) -> BoxFuture<'_, Result<RecordNumber, SinkError>> {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use transaction::{Halt, HaltCode, RecordNumber, RegionName, Sequence};
 
+use super::clock::now_us;
 use super::failover::Tail;
 use super::journal::ConflictJournal;
 use super::logs::LogSet;
@@ -83,6 +84,20 @@ pub(crate) struct PeerState {
     pub(crate) round_trip_us: Option<u64>,
     /// The last record of *our* log that it has made durable.
     pub(crate) acknowledged: RecordNumber,
+}
+
+impl PeerState {
+    /// Whether something was heard so lately that it counts as being there: ten seconds, twice what a link lasts without a beat.
+    pub(crate) fn is_heard(&self) -> bool {
+        const SILENT_US: u64 = 10_000_000;
+        now_us().saturating_sub(self.heard_us) <= SILENT_US
+    }
+
+    /// The last record of a region's log that it holds, as it says.
+    pub(crate) fn holds(&self, origin: RegionName) -> RecordNumber {
+        let holding = self.beat.holdings.iter().find(|holding| holding.origin == origin);
+        holding.map(|holding| holding.durable).unwrap_or_default()
+    }
 }
 
 /// Everything that status, health and metrics show.
@@ -161,9 +176,7 @@ impl Board {
 
     /// The last record of our own log that `peer` is known to have made durable, by what it acknowledged and by its beat.
     pub(crate) fn acknowledged(&self, peer: RegionName, heard: &PeerState) -> RecordNumber {
-        let holding = heard.beat.holdings.iter().find(|holding| holding.origin == self.region);
-        let told = holding.map(|holding| holding.durable).unwrap_or_default();
-        told.max(heard.acknowledged).max(self.logs.acknowledged(peer))
+        heard.holds(self.region).max(heard.acknowledged).max(self.logs.acknowledged(peer))
     }
 
     /// Whether something stands still until a person acts.

@@ -84,7 +84,6 @@ pub(crate) async fn pull(
 
 /// Another region that holds more of the origin's log than we do, as far as its beats say.
 fn detour(board: &Board, origin: RegionName, targets: &[Target]) -> Option<Target> {
-    const FRESH_US: u64 = 10_000_000;
     let held = board.logs.get(origin).log.durable();
     let heard = board.heard.lock();
     targets
@@ -92,9 +91,8 @@ fn detour(board: &Board, origin: RegionName, targets: &[Target]) -> Option<Targe
         .filter(|target| target.region != origin)
         .filter_map(|target| {
             let state = heard.get(&target.region)?;
-            let fresh = now_us().saturating_sub(state.heard_us) < FRESH_US;
-            let holding = state.beat.holdings.iter().find(|holding| holding.origin == origin)?;
-            (fresh && holding.durable > held).then_some((holding.durable, target))
+            let durable = state.holds(origin);
+            (state.is_heard() && durable > held).then_some((durable, target))
         })
         .max_by_key(|(durable, _)| *durable)
         .map(|(_, target)| target.clone())

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use applier::code::REGION_UNKNOWN;
 use applier::logs::{Logs, RecordReader};
 use filters::{Filters, TableFilter};
-use link::{BoxFuture, LogProvider, ProviderError, RecordBatch, RecordSink, RecordStream, SinkError};
+use link::{
+    BoxFuture, HeldRecord, LogProvider, ProviderError, RecordBatch, RecordSink, RecordStream, SinkError,
+};
 use log_store::{Log, LogReader, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -16,6 +18,7 @@ use transaction::{Halt, RecordKind, RecordNumber, RegionName, Sequence};
 
 use crate::code::PANICKED;
 
+use super::held;
 use super::quota::Quota;
 
 /// One log with its durable watermark to wait on.
@@ -166,16 +169,24 @@ impl LogProvider for LogSet {
         _peer: RegionName,
         origin: RegionName,
         from: RecordNumber,
-    ) -> Result<Box<dyn RecordStream>, ProviderError> {
-        let entry = self.logs.get(&origin).ok_or(ProviderError::UnknownOrigin)?;
-        let last = entry.log.durable();
-        if origin == self.region && from > last.next() {
-            return Err(ProviderError::Ahead { asked: from, last });
-        }
-        let reader = entry.log.read_from(from).map_err(provider_error)?;
-        let read = Some(Reading { reader, held: None, ended: RecordNumber(0) });
-        let (durable, log) = (entry.durable.subscribe(), entry.log.clone());
-        Ok(Box::new(Stream { read, at_end: false, durable, log }))
+        held: Vec<HeldRecord>,
+    ) -> BoxFuture<'_, Result<Box<dyn RecordStream>, ProviderError>> {
+        Box::pin(async move {
+            let entry = self.logs.get(&origin).ok_or(ProviderError::UnknownOrigin)?;
+            let last = entry.log.durable();
+            if origin == self.region && from > last.next() {
+                return Err(ProviderError::Ahead { asked: from, last });
+            }
+            let (durable, log) = (entry.durable.subscribe(), entry.log.clone());
+            let opening = move || match held::differs(&log, from, &held).map_err(provider_error)? {
+                Some(number) => Err(ProviderError::Differs { number }),
+                None => Ok((log.read_from(from).map_err(provider_error)?, log)),
+            };
+            let opened = tokio::task::spawn_blocking(opening).await;
+            let (reader, log) = opened.map_err(|e| ProviderError::Unavailable(e.to_string()))??;
+            let read = Some(Reading { reader, held: None, ended: RecordNumber(0) });
+            Ok(Box::new(Stream { read, at_end: false, durable, log }) as Box<dyn RecordStream>)
+        })
     }
 
     fn acknowledged(&self, peer: RegionName, origin: RegionName, durable: RecordNumber) {
@@ -324,6 +335,15 @@ impl RecordSink for Sink {
         }
     }
 
+    fn held(&self, next: RecordNumber) -> BoxFuture<'_, Result<Vec<HeldRecord>, SinkError>> {
+        let log = self.entry.log.clone();
+        Box::pin(async move {
+            let held =
+                tokio::task::spawn_blocking(move || held::before(&log, next)).await.map_err(panicked)?;
+            held.map_err(|error| SinkError(error.into()))
+        })
+    }
+
     fn store(&self, batches: Vec<RecordBatch>) -> BoxFuture<'_, Result<RecordNumber, SinkError>> {
         let (log, storing, quota) = (self.entry.log.clone(), self.storing.clone(), self.quota);
         Box::pin(async move {
@@ -335,13 +355,7 @@ impl RecordSink for Sink {
                 }
                 log.sync()
             });
-            match stored.await {
-                Ok(Ok(durable)) => Ok(durable),
-                Ok(Err(error)) => Err(SinkError(error.into())),
-                Err(error) => Err(SinkError(
-                    PANICKED.halt(format_args!("the thread that stores records ended: {error}")),
-                )),
-            }
+            stored.await.map_err(panicked)?.map_err(|error| SinkError(error.into()))
         })
     }
 
@@ -352,6 +366,10 @@ impl RecordSink for Sink {
     fn received(&self, last: RecordNumber, durable: RecordNumber) {
         (self.received)(last, durable);
     }
+}
+
+fn panicked(error: tokio::task::JoinError) -> SinkError {
+    SinkError(PANICKED.halt(format_args!("the thread that stores records ended: {error}")))
 }
 
 #[cfg(test)]

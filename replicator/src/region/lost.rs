@@ -46,11 +46,7 @@ pub(crate) async fn settle(board: Arc<Board>, mut shutdown: watch::Receiver<bool
 /// Whether all that any live region holds of the lost region's log is applied here. False as long as one of them was not heard.
 fn has_all(board: &Board, lost: RegionName) -> bool {
     let heard = board.heard.lock();
-    let held = |peer: &RegionName| {
-        let state = heard.get(peer).filter(|state| state.heard_us > 0)?;
-        let holding = state.beat.holdings.iter().find(|holding| holding.origin == lost);
-        Some(holding.map(|holding| holding.durable).unwrap_or_default())
-    };
+    let held = |peer: &RegionName| Some(heard.get(peer).filter(|state| state.heard_us > 0)?.holds(lost));
     let Some(elsewhere) = board.peers.iter().map(held).collect::<Option<Vec<RecordNumber>>>() else {
         return false;
     };

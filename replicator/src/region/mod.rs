@@ -11,6 +11,7 @@ mod exchange;
 mod extraction;
 pub(crate) mod failover;
 mod found;
+mod held;
 pub(crate) mod identity;
 mod introduction;
 pub(crate) mod journal;
@@ -347,6 +348,9 @@ impl Region {
 
     /// Learns from server and logs where to go on. All of it comes again if the connection is lost meanwhile. `None`: the shutdown came first.
     async fn join_server(&mut self) -> Result<Option<(Vec<Applied>, extractor::Resume)>, RegionError> {
+        if !recovery::take_back_lost_end(self).await? {
+            return Ok(None);
+        }
         while !*self.shutdown.borrow() {
             let (mut conn, mut markers) = self.claim_server().await?;
             self.ready.store(true, std::sync::atomic::Ordering::Release);

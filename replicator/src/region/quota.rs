@@ -9,7 +9,6 @@ use log_store::Log;
 use transaction::{Halt, RegionName};
 
 use super::board::Board;
-use super::clock::now_us;
 use crate::code::LOG_QUOTA;
 
 /// `[region.log] quota`: bytes that one log may take on this region's disk while a region is not at work; twice as much otherwise.
@@ -28,9 +27,6 @@ pub(crate) enum Room {
     /// Nothing.
     None,
 }
-
-/// After so long without a beat a peer counts as away.
-const SILENT_US: u64 = 10_000_000;
 
 impl Quota {
     /// What a log of so many bytes leaves.
@@ -83,9 +79,9 @@ fn not_at_work(board: &Board) -> Option<String> {
     if board.blocked() {
         return Some("something stands still here until a person acts".to_owned());
     }
-    let (heard, now) = (board.heard.lock(), now_us());
+    let heard = board.heard.lock();
     let of_peer = |peer: &RegionName| match heard.get(peer) {
-        Some(state) if now.saturating_sub(state.heard_us) <= SILENT_US => {
+        Some(state) if state.is_heard() => {
             state.beat.blocked.then(|| format!("in region {peer} something stands still until a person acts"))
         }
         _ => Some(format!("region {peer} is away")),
@@ -97,6 +93,7 @@ fn not_at_work(board: &Board) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::region::clock::now_us;
     use crate::status::sample;
 
     /// A region whose own log takes some kilobytes.
@@ -123,7 +120,7 @@ mod tests {
         assert!(refusal().contains("region us is away"), "{}", refusal());
         hear(&board, now_us(), false);
         may_extract(&board, true).unwrap();
-        hear(&board, now_us() - SILENT_US - 1, false);
+        hear(&board, now_us() - 10_100_000, false);
         assert!(refusal().contains("region us is away"), "{}", refusal());
         hear(&board, now_us(), true);
         assert!(refusal().contains("in region us something stands still"), "{}", refusal());

@@ -1,22 +1,57 @@
-//! The own log, when this region has lost it or its last record: peers hold copies.
+//! The own log, when this region has lost it or its end: peers hold copies.
 
 use std::time::Duration;
 
 use link::Target;
 use log_store::code::LOG_DAMAGED_LAST;
-use transaction::RecordNumber;
+use transaction::{RecordNumber, RegionName};
 
-use super::board::ExtractorState;
-use super::clock::now_us;
+use super::board::{Board, ExtractorState};
 use super::logs::Sink;
 use super::peer_copy::PeerCopy;
 use super::quota::Quota;
 use super::{Region, RegionError};
 
+/// How often it is looked who has been heard.
+const LOOK: Duration = Duration::from_millis(50);
+/// A peer that has not answered for so long, nor refused a connection, is not waited for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Takes back the end of a whole own log that this disk lost though it had said that it was written. Returns false if the shutdown came
+/// first.
+///
+/// Linux can say so: an `fdatasync` of ext4 that meets the moment in which the file system turns read-only may return without an
+/// error. So can a disk that keeps writes in a cache of its own, and a data directory that was put back. Only peers know; those that
+/// are there are asked before anything new is given a number that they hold. Where one that is away holds such a record, it is told
+/// when it comes back (`held`).
+pub(crate) async fn take_back_lost_end(region: &Region) -> Result<bool, RegionError> {
+    let own = region.board.logs.own().clone();
+    if own.log.recovery().damaged_last.is_some() || own.log.durable() == RecordNumber(0) {
+        // All peers are asked for that.
+        return Ok(true);
+    }
+    let until = tokio::time::Instant::now() + ANSWER_WITHIN;
+    let may_answer =
+        |board: &Board, peer| board.pulls.lock().get(&peer).is_none_or(|pull| pull.error.is_none());
+    let asked = ask(region, |board, peer| tokio::time::Instant::now() < until && may_answer(board, peer));
+    let Some(best) = asked.await else { return Ok(false) };
+    let Some((target, durable)) = best.filter(|(_, durable)| *durable > own.log.durable()) else {
+        return Ok(true);
+    };
+    tracing::warn!(
+        "the log of {} ends with record {}, and region {} holds {durable}: the disk lost what it had said was written, or the data \
+         directory was put back; the rest is taken back from there",
+        own.log.origin(),
+        own.log.durable(),
+        target.region
+    );
+    fetch(region, &target, durable).await
+}
+
 /// Makes sure that the own log holds all that any peer holds of it. `existed`: the server shows that this region has
 /// run before. Returns false if the shutdown came first.
 ///
-/// A log that is whole needs nothing: no peer is sent what is not durable here. One that is gone, or whose last record is
+/// A log that is whole needs nothing (but [`take_back_lost_end`]): no peer is sent what is not durable here. One that is gone, or whose last record is
 /// damaged, is completed from the longest copy among *all* peers; so all must be asked.
 pub(crate) async fn recover_own_log(region: &Region, existed: bool) -> Result<bool, RegionError> {
     let own = region.board.logs.own().clone();
@@ -65,30 +100,30 @@ async fn settle_damaged_last(
     }
 }
 
-/// The peer that holds most of our log; waits until every peer has been heard.
+/// The peer that holds most of our log; waits until every peer has been heard. `None`: the shutdown came first.
 pub(crate) async fn ask_all(region: &Region) -> Option<Option<(Target, RecordNumber)>> {
+    ask(region, |_, _| true).await
+}
+
+/// The peer that holds most of our log, among those that are heard; `waits` tells whether one that is not is to be waited for.
+async fn ask(
+    region: &Region,
+    waits: impl Fn(&Board, RegionName) -> bool,
+) -> Option<Option<(Target, RecordNumber)>> {
     let mut shutdown = region.shutdown.clone();
     let name = region.config.region.name;
-    const FRESH_US: u64 = 10_000_000;
     while !*shutdown.borrow() {
         let (mut silent, mut best) = (Vec::new(), None);
-        {
-            let heard = region.board.heard.lock();
-            for target in &region.targets {
-                match heard
-                    .get(&target.region)
-                    .filter(|state| now_us().saturating_sub(state.heard_us) < FRESH_US)
-                {
-                    None => silent.push(target.region.to_string()),
-                    Some(state) => {
-                        let durable =
-                            state.beat.holdings.iter().find(|h| h.origin == name).map(|h| h.durable);
-                        let durable = durable.unwrap_or_default();
-                        if best.as_ref().is_none_or(|(_, most)| durable > *most) {
-                            best = Some((target.clone(), durable));
-                        }
-                    }
+        for target in &region.targets {
+            let heard =
+                region.board.heard.lock().get(&target.region).filter(|state| state.is_heard()).cloned();
+            match heard.map(|state| state.holds(name)) {
+                Some(durable) if best.as_ref().is_none_or(|(_, most)| durable > *most) => {
+                    best = Some((target.clone(), durable));
                 }
+                Some(_) => {}
+                None if waits(&region.board, target.region) => silent.push(target.region.to_string()),
+                None => {}
             }
         }
         if silent.is_empty() {
@@ -99,7 +134,7 @@ pub(crate) async fn ask_all(region: &Region) -> Option<Option<(Target, RecordNum
         region.board.extractor.send_modify(|shown| shown.state = ExtractorState::Waiting { reason });
         tokio::select! {
             _ = shutdown.changed() => return None,
-            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            () = tokio::time::sleep(LOOK) => {}
         }
     }
     None

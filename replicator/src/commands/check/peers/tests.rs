@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use link::{LogProvider, ProviderError, RecordStream};
+use link::{BoxFuture, HeldRecord, LogProvider, ProviderError, RecordStream};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use transaction::RecordNumber;
@@ -22,8 +22,9 @@ impl LogProvider for NoLogs {
         _: RegionName,
         _: RegionName,
         _: RecordNumber,
-    ) -> Result<Box<dyn RecordStream>, ProviderError> {
-        Err(ProviderError::UnknownOrigin)
+        _: Vec<HeldRecord>,
+    ) -> BoxFuture<'_, Result<Box<dyn RecordStream>, ProviderError>> {
+        Box::pin(async { Err(ProviderError::UnknownOrigin) })
     }
 
     fn acknowledged(&self, _: RegionName, _: RegionName, _: RecordNumber) {}
