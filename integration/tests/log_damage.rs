@@ -132,36 +132,35 @@ fn copy_folder(from: &Path, to: &Path) {
     assert!(copied.unwrap().success());
 }
 
-#[tokio::test]
-async fn a_region_put_back_as_it_once_was_while_its_peer_was_away_is_told_by_the_records_that_differ() {
-    let mut mesh = written().await;
+/// The folders of eu that a copy of the whole machine would have, and where to keep them.
+async fn folders(mesh: &mut Mesh) -> [(PathBuf, PathBuf); 2] {
+    let backup = |name: &str| mesh.dir().join(format!("backup of {name}"));
+    let (server, concord) = (backup("server"), backup("concord"));
+    let data = mesh.dir().join("eu").join("concord");
+    [(data, concord), (mesh.region("eu").unwrap().server.dir().to_owned(), server)]
+}
+
+/// eu runs, and writes rows of these numbers.
+async fn write(mesh: &mut Mesh, ids: std::ops::Range<u32>) {
     let eu = mesh.region("eu").unwrap();
-    eu.server.stop().await.unwrap();
-    let folders = [eu.server.dir().to_owned(), mesh.dir().join("eu").join("concord")];
-    let backups = ["server", "concord"].map(|name| mesh.dir().join(format!("backup of {name}")));
-    for (folder, backup) in folders.iter().zip(&backups) {
-        copy_folder(folder, backup);
-    }
-    let write = async |mesh: &mut Mesh, ids: std::ops::Range<u32>| {
-        let eu = mesh.region("eu").unwrap();
+    if eu.server.pid().is_none() {
         eu.server.start().await.unwrap();
-        eu.concord.start().await.unwrap();
-        let mut sql = mesh.root("eu").await.unwrap();
-        for id in ids {
-            sql.run(format!("INSERT INTO s.t VALUES ({id}, 3)")).await.unwrap();
-        }
-    };
-    write(&mut mesh, 2000..2005).await;
-    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+    }
+    eu.concord.start().await.unwrap();
+    let mut sql = mesh.root("eu").await.unwrap();
+    for id in ids {
+        sql.run(format!("INSERT INTO s.t VALUES ({id}, 3)")).await.unwrap();
+    }
+}
+
+async fn stop_both(mesh: &mut Mesh) {
     for name in ["us", "eu"] {
         mesh.region(name).unwrap().concord.stop().await.unwrap();
     }
-    mesh.region("eu").unwrap().server.stop().await.unwrap();
-    for (folder, backup) in folders.iter().zip(&backups) {
-        copy_folder(backup, folder);
-    }
-    write(&mut mesh, 3000..3020).await;
+}
 
+/// us starts, and says that eu's log is another one than it holds.
+async fn expect_told(mesh: &mut Mesh) {
     mesh.region("us").unwrap().concord.spawn().unwrap();
     let concord = &mesh.region("us").unwrap().concord;
     wait_for("us to tell that the logs differ", BOUND, async || {
@@ -170,6 +169,46 @@ async fn a_region_put_back_as_it_once_was_while_its_peer_was_away_is_told_by_the
     })
     .await
     .unwrap();
-    let told = mesh.root("us").await.unwrap().number("SELECT COUNT(*) FROM s.t WHERE v = 3").await.unwrap();
-    assert_eq!(told, 5, "nothing is applied behind a record that differs");
+}
+
+#[tokio::test]
+async fn a_region_put_back_as_it_once_was_while_its_peer_was_away_is_told_by_the_records_that_differ() {
+    let mut mesh = written().await;
+    mesh.region("eu").unwrap().server.stop().await.unwrap();
+    let folders = folders(&mut mesh).await;
+    folders.iter().for_each(|(folder, backup)| copy_folder(folder, backup));
+    write(&mut mesh, 2000..2005).await;
+    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+    stop_both(&mut mesh).await;
+    mesh.region("eu").unwrap().server.stop().await.unwrap();
+    folders.iter().for_each(|(folder, backup)| copy_folder(backup, folder));
+    write(&mut mesh, 3000..3020).await;
+
+    expect_told(&mut mesh).await;
+    let applied = "SELECT COUNT(*) FROM s.t WHERE v = 3";
+    let applied = mesh.root("us").await.unwrap().number(applied).await.unwrap();
+    assert_eq!(applied, 5, "nothing is applied behind a record that differs");
+}
+
+#[tokio::test]
+async fn where_only_the_log_was_put_back_a_new_copy_of_it_lets_the_peer_go_on() {
+    let mut mesh = written().await;
+    let [(data, backup), _] = folders(&mut mesh).await;
+    copy_folder(&data, &backup);
+    write(&mut mesh, 2000..2005).await;
+    // A restart leaves its place in the log, and the log that reads all of that in one go has none.
+    mesh.region("eu").unwrap().concord.stop().await.unwrap();
+    write(&mut mesh, 2005..2010).await;
+    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+    stop_both(&mut mesh).await;
+    copy_folder(&backup, &data);
+    write(&mut mesh, 3000..3010).await;
+
+    expect_told(&mut mesh).await;
+    mesh.region("us").unwrap().concord.stop().await.unwrap();
+    std::fs::remove_dir_all(mesh.dir().join("us").join("concord").join("eu")).unwrap();
+    mesh.region("us").unwrap().concord.start().await.unwrap();
+    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+    let rows = mesh.root("us").await.unwrap().number("SELECT COUNT(*) FROM s.t").await.unwrap();
+    assert_eq!(rows, 120);
 }

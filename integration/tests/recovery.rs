@@ -165,3 +165,38 @@ async fn a_stop_takes_seconds_even_while_peers_and_servers_are_away() {
     region.concord.stop().await.unwrap();
     assert!(start.elapsed() < integration::concord::STOP_BOUND);
 }
+
+/// us has applied what eu wrote, and loses its copy of eu's log. Until that is back, us does not know that what ap then writes to the same row
+/// has not seen it.
+#[tokio::test]
+async fn a_region_that_lost_its_copy_of_a_log_takes_nothing_for_a_successor_of_what_it_forgot() {
+    let mut mesh = MeshPlan::of(&["eu", "us", "ap"]).schema(SCHEMA).start().await.unwrap();
+    mesh.quiet(BOUND).await.unwrap();
+    mesh.region("ap").unwrap().concord.stop().await.unwrap();
+    let set = "UPDATE s.counter SET n = {} WHERE id = 1";
+    mesh.root("ap").await.unwrap().run(set.replace("{}", "100")).await.unwrap();
+    mesh.root("eu").await.unwrap().run(set.replace("{}", "200")).await.unwrap();
+    let mut us = mesh.root("us").await.unwrap();
+    wait_for("eu's write in us", BOUND, async || {
+        let n = us.number("SELECT n FROM s.counter WHERE id = 1").await?;
+        Ok(Look::when(n == 200, (), n))
+    })
+    .await
+    .unwrap();
+    for name in ["us", "eu"] {
+        mesh.region(name).unwrap().concord.stop().await.unwrap();
+    }
+    std::fs::remove_dir_all(mesh.dir().join("us").join("concord").join("eu")).unwrap();
+    mesh.region("us").unwrap().concord.spawn().unwrap();
+    mesh.region("ap").unwrap().concord.start().await.unwrap();
+    let concord = &mesh.region("us").unwrap().concord;
+    wait_for("us to say what it waits for", BOUND, async || {
+        let status = concord.get("/v1/status").await.map(|answer| answer.body).unwrap_or_default();
+        Ok(Look::when(status.contains("the copy of its log ends with"), (), status))
+    })
+    .await
+    .unwrap();
+    mesh.region("eu").unwrap().concord.start().await.unwrap();
+    mesh.expect_equal(&TABLES, BOUND).await.unwrap();
+    assert_eq!(us.number("SELECT n FROM s.counter WHERE id = 1").await.unwrap(), 200);
+}

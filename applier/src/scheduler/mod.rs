@@ -312,10 +312,11 @@ impl<C: Connector> Scheduler<C> {
                 self.feeds.insert(*origin, self.feed_from(marker, claim)?);
             }
             self.applied.raise(*origin, marker.sequence);
+            let record = self.feeds.get(origin).map(|feed| feed.reach().record).unwrap_or_default();
             self.update(*origin, |progress| {
                 progress.has_marker = true;
                 progress.applied_sequence = marker.sequence;
-                progress.applied_record = progress.applied_record.max(marker.record);
+                progress.applied_record = progress.applied_record.max(record);
             });
         }
         self.definitions.clear();
@@ -332,6 +333,8 @@ impl<C: Connector> Scheduler<C> {
     /// A feed that goes on after a marker; `claim`: what its origin is known to have applied.
     fn feed_from(&self, marker: &Applied, claim: Context) -> Result<Feed, SqlFailure> {
         let Applied { origin, sequence, record, hlc } = *marker;
+        // Its place in the log is where the transaction is: another copy may number its records otherwise.
+        let record = self.setup.logs.find(origin, sequence)?.unwrap_or(record);
         let reach = Reach { record, sequence, hlc, claim, commit_us: 0 };
         Ok(Feed::new(self.setup.logs.as_ref(), origin, reach)?)
     }

@@ -99,6 +99,11 @@ impl LogSet {
         &self.logs[&origin]
     }
 
+    /// The copy of another region's log; `None` if this one holds none.
+    pub(crate) fn copy(&self, origin: RegionName) -> Option<&Arc<OriginLog>> {
+        self.logs.get(&origin).filter(|_| origin != self.region)
+    }
+
     /// This region's own log.
     pub(crate) fn own(&self) -> &Arc<OriginLog> {
         self.get(self.region)

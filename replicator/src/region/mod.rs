@@ -358,6 +358,9 @@ impl Region {
                 return Ok(None);
             }
             lost::refuse_if_given_up(&self.config, &self.board.logs.own().log)?;
+            if !recovery::await_copies(self, &markers).await? {
+                return Ok(None);
+            }
             let joined = async {
                 let Ok(tail) = self.meet_server(&mut conn, &mut markers).await? else { return Ok(None) };
                 let resume = self.resume(&mut conn, &markers, tail).await?;

@@ -1,10 +1,15 @@
 //! The own log, when this region has lost it or its end: peers hold copies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use applier::code::of_record;
+use applier::tables::Applied;
 use link::Target;
+use log_store::Log;
 use log_store::code::LOG_DAMAGED_LAST;
-use transaction::{RecordNumber, RegionName};
+use transaction::record::{Body, Record, RecordKind};
+use transaction::{RecordNumber, RegionName, Sequence};
 
 use super::board::{Board, ExtractorState};
 use super::logs::Sink;
@@ -46,6 +51,48 @@ pub(crate) async fn take_back_lost_end(region: &Region) -> Result<bool, RegionEr
         target.region
     );
     fetch(region, &target, durable).await
+}
+
+/// Waits until each copy holds all that its marker says is applied here. Returns false if the shutdown came first.
+///
+/// A copy that was lost, or its end, comes again by its pull. Until then the histories lack what this region's rows have, and what is
+/// concurrent with that would pass for something that follows it.
+pub(crate) async fn await_copies(region: &Region, markers: &[Applied]) -> Result<bool, RegionError> {
+    let mut shutdown = region.shutdown.clone();
+    while !*shutdown.borrow() {
+        let mut lacks = None;
+        for marker in markers {
+            let Some(copy) = region.board.logs.copy(marker.origin) else { continue };
+            let held = reaches(&copy.log)?;
+            lacks = lacks.or((held < marker.sequence).then_some((marker, held)));
+        }
+        let Some((Applied { origin, sequence, .. }, held)) = lacks else { return Ok(true) };
+        let reason = format!(
+            "transactions of {origin} are applied here up to {sequence}, and the copy of its log ends with {held}; the rest is awaited from \
+             {origin}, or from another region that holds it"
+        );
+        region.report_waiting(reason);
+        tokio::select! {
+            _ = shutdown.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    Ok(false)
+}
+
+/// The last transaction that the log holds, or held before retention took it.
+fn reaches(log: &Arc<Log>) -> Result<Sequence, RegionError> {
+    let held = log.tail().last_sequence;
+    if held > Sequence(0) {
+        return Ok(held);
+    }
+    let Some(number) = log.find_last(RecordKind::Position)? else { return Ok(held) };
+    let mut reader = log.read_held_from(number);
+    let Some(record) = reader.next_record()? else { return Ok(held) };
+    match Record::decode(record.bytes).map_err(of_record)?.body {
+        Body::Position(position) => Ok(position.last_sequence),
+        _ => Ok(held),
+    }
 }
 
 /// Makes sure that the own log holds all that any peer holds of it. `existed`: the server shows that this region has
