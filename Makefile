@@ -48,20 +48,20 @@ demo: ## real servers, all written to at once, become and stay equal
 test: ## all quick and middling tests, with real servers
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --locked -p replicator --bin concord
-	$(CARGO) build --locked -p test-clock
+	$(CARGO) build --locked -p test-system
 	$(CARGO) test --locked --workspace
 
 test-long: ## the large, the random and the slow tests (in release mode)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator -p integration --bin concord --bin demo
-	$(CARGO) build --release --locked -p test-clock
+	$(CARGO) build --release --locked -p test-system
 	$(CARGO) test --release --locked -p integration --features long --test long --test huge --test hot_rows --test cases --test walker --test chaos
 	@$(MAKE) --no-print-directory canaries
 
 canaries: ## a concord that makes a deliberate mistake, one at a time: each must make the harness fail (as root)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator --bin concord --features canary --target-dir $(TARGET_DIR)/canary
-	$(CARGO) build --release --locked -p test-clock
+	$(CARGO) build --release --locked -p test-system
 	@# One at a time, so that each has both cores, and what it prints belongs together.
 	CONCORD_BIN=$(abspath $(TARGET_DIR)/canary/release/concord) \
 	  $(CARGO) test --release --locked -p integration --features canary --test canary -- --nocapture --test-threads=1
@@ -91,7 +91,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS seconds (60), no panic and bounded m
 chaos: ## FAULTS=n faults (100) drawn from SEED on three regions: processes, servers, disks and links (as root)
 	scripts/mysql-fetch >/dev/null
 	$(CARGO) build --release --locked -p replicator --bin concord
-	$(CARGO) build --release --locked -p test-clock
+	$(CARGO) build --release --locked -p test-system
 	CONCORD_CHAOS_FAULTS=$(FAULTS) CONCORD_CHAOS_LONGEST=$(LONGEST) CONCORD_CHAOS_SEED=$(SEED) \
 	  $(CARGO) test --release --locked -p integration --test chaos ten_faults -- --nocapture
 

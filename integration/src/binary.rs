@@ -29,9 +29,9 @@ pub fn canary() -> Result<PathBuf> {
     )))
 }
 
-/// The library by which a process gets another wall clock, beside the running program.
-pub fn clock() -> Result<PathBuf> {
-    beside("libtest_clock.so", "cargo build -p test-clock")
+/// The library by which a process gets another wall clock and a slower disk, beside the running program.
+pub fn system() -> Result<PathBuf> {
+    beside("libtest_system.so", "cargo build -p test-system")
 }
 
 /// The file that a variable of the environment names.

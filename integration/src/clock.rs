@@ -14,7 +14,7 @@ pub struct Clock {
 impl Clock {
     /// A clock that is right; its setting lies in `file`.
     pub fn make(file: &Path) -> Result<Self> {
-        let clock = Self { file: file.to_owned(), library: binary::clock()? };
+        let clock = Self { file: file.to_owned(), library: binary::system()? };
         clock.set(Duration::ZERO, Duration::ZERO)?;
         Ok(clock)
     }

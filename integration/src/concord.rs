@@ -5,6 +5,7 @@ use crate::process::{Lifetime, Process, tail};
 use crate::wait::{Look, wait_for};
 use crate::wan::Place;
 use crate::{Error, Result, Status};
+use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -216,11 +217,30 @@ impl Concord {
     }
 
     /// Sends it a signal, for instance SIGSTOP.
-    pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         match &self.process {
             Some(process) => process.signal(signal),
             None => Err(Error::Unexpected(format!("concord of {} does not run", self.region))),
         }
+    }
+
+    /// SIGSTOP, until no thread runs any more: each has stopped, or waits for the disk and will stop as it leaves the kernel.
+    pub async fn stand_still(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        let threads = format!("/proc/{}/task", self.pid().unwrap_or_default());
+        let is_still = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = thread.and_then(|thread| std::fs::read_to_string(thread.path().join("stat")));
+            // One that has ended is still as well.
+            stat.map_or(true, |stat| {
+                stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['T', 'D']))
+            })
+        };
+        wait_for("concord to stand still", STOP_BOUND, async || {
+            let found = std::fs::read_dir(&threads).map_err(Error::io(format!("read {threads}")))?;
+            let running = found.map(is_still).filter(|still| !still).count();
+            Ok(Look::when(running == 0, (), format!("{running} threads run")))
+        })
+        .await
     }
 
     /// Forgets the process: it goes on when this handle is dropped.

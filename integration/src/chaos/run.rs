@@ -37,6 +37,9 @@ pub struct ChaosPlan {
 }
 
 const REGIONS: [&str; 3] = ["eu", "us", "ap"];
+/// How much longer a region's disk takes for each sync: as behind a network. So power mostly fails while something is written and
+/// not synced.
+const SYNC_MS: &str = "10";
 
 /// Runs it, on a runtime of its own. The calling thread must be in `home` and have started no other.
 ///
@@ -75,7 +78,7 @@ pub fn run(home: Home, plan: &ChaosPlan) -> Result<Report> {
         dir: plan.dir.clone(),
         canary: plan.canary.clone(),
     };
-    let mesh = MeshPlan::of(&REGIONS).wan(&wan).clocks();
+    let mesh = MeshPlan::of(&REGIONS).wan(&wan).clocks().environment("CONCORD_TEST_SYNC_MS", SYNC_MS);
     let mut stage = Stage::new(wan, disks, faults, plan.seed);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(crate::Error::io("start a runtime"))?;

@@ -87,8 +87,8 @@ impl Stage {
                 region.server.kill();
             }
             Kind::PowerLoss => {
-                // Still, so that the disk's content is that of one moment.
-                region.concord.signal(Signal::SIGSTOP)?;
+                // Still, so that nothing is given out that the disk's content lacks.
+                region.concord.stand_still().await?;
                 let disk = disk.ok_or_else(no_disk)?;
                 let ends = Ends::of(&data, &names)?;
                 disk.snapshot()?;

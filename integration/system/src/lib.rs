@@ -1,21 +1,24 @@
-//! Another wall clock for a process of a test: a library that takes the place of the C library's functions for it (`LD_PRELOAD`).
+//! Another wall clock and a slower disk for a process of a test: a library that takes the place of functions of the C library (`LD_PRELOAD`).
 //!
-//! **What it is.** The real clock, plus the microseconds that a file says (eight bytes, signed, in the machine's order), which the
+//! **The clock** is the real one, plus the microseconds that a file says (eight bytes, signed, in the machine's order), which the
 //! variable `CONCORD_TEST_CLOCK` names. The file is read at every call, so a test moves the clock by writing to it. Without the variable, or without
-//! eight bytes in the file, it is the real clock.
+//! eight bytes in the file, it is the real clock. No other clock moves: timeouts and pauses go on as before.
 //!
-//! **What it is not.** It moves no clock but the wall clock: timeouts and pauses go on as before.
+//! **The disk** takes as many milliseconds longer for every `fdatasync` as `CONCORD_TEST_SYNC_MS` says, so that at most moments something is
+//! written and not synced, as on a disk behind a network.
 #![allow(unsafe_code, reason = "functions of the C library are unsafe by nature")]
 #![cfg(target_os = "linux")]
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use libc::{CLOCK_REALTIME, CLOCK_REALTIME_COARSE, clockid_t, time_t, timespec, timeval};
 
 const UNOPENED: i32 = -2;
 const ABSENT: i32 = -1;
 static FILE: AtomicI32 = AtomicI32::new(UNOPENED);
+static SYNC_MS: AtomicI32 = AtomicI32::new(UNOPENED);
 
 const US: i64 = 1_000_000;
 
@@ -37,6 +40,25 @@ fn ahead_us() -> i64 {
     // SAFETY: the buffer has the eight bytes that are asked for.
     let read = unsafe { libc::pread(file, bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     if read == 8 { i64::from_ne_bytes(bytes) } else { 0 }
+}
+
+/// As the C library's, some time later.
+#[unsafe(no_mangle)]
+pub extern "C" fn fdatasync(file: c_int) -> c_int {
+    let mut ms = SYNC_MS.load(Ordering::Relaxed);
+    if ms == UNOPENED {
+        // SAFETY: the name ends with a zero, and what `getenv` gives is a text or null; nobody changes it meanwhile.
+        ms = unsafe {
+            let text = libc::getenv(c"CONCORD_TEST_SYNC_MS".as_ptr());
+            if text.is_null() { 0 } else { libc::atoi(text) }
+        };
+        SYNC_MS.store(ms, Ordering::Relaxed);
+    }
+    if ms > 0 {
+        std::thread::sleep(Duration::from_millis(ms.unsigned_abs().into()));
+    }
+    // SAFETY: takes a number, and sets `errno` as the C library's function does.
+    unsafe { libc::syscall(libc::SYS_fdatasync, file) as c_int }
 }
 
 /// The wall clock as the test wants it.
