@@ -39,7 +39,7 @@ pub struct ChaosPlan {
 const REGIONS: [&str; 3] = ["eu", "us", "ap"];
 /// How much longer a region's disk takes for each sync: as behind a network. So power mostly fails while something is written and
 /// not synced.
-const SYNC_MS: &str = "10";
+const SYNC_MS: &str = "25";
 
 /// Runs it, on a runtime of its own. The calling thread must be in `home` and have started no other.
 ///

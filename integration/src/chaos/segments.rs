@@ -33,9 +33,10 @@ impl Ends {
     }
 
     /// When power was lost, a disk may have some of what was being written. So each file that is shorter now gets some of that back, which
-    /// mostly ends inside a record; one that is torn by itself stays as it is. Returns how many bytes were given back.
-    pub(super) fn leave_some(&self, dice: &mut Dice) -> Result<usize> {
-        let mut left = 0;
+    /// mostly ends inside a record; one that is torn by itself stays as it is. Returns how many bytes were given
+    /// back, and of how many.
+    pub(super) fn leave_some(&self, dice: &mut Dice) -> Result<(usize, usize)> {
+        let (mut left, mut all) = (0, 0);
         for (path, bytes) in &self.0 {
             // A segment that was new is not there.
             let Ok(synced) = std::fs::read(path) else { continue };
@@ -43,9 +44,9 @@ impl Ends {
             let some = usize::try_from(dice.below(1 + lost.len() as u64)).unwrap_or(0);
             let append = || std::fs::OpenOptions::new().append(true).open(path)?.write_all(&lost[..some]);
             append().map_err(Error::io(format!("write {}", path.display())))?;
-            left += some;
+            (left, all) = (left + some, all + lost.len());
         }
-        Ok(left)
+        Ok((left, all))
     }
 }
 

@@ -94,8 +94,8 @@ impl Stage {
                 disk.snapshot()?;
                 region.concord.kill();
                 disk.go_back()?;
-                let left = ends.leave_some(&mut self.dice)?;
-                println!("{:>9}of what was not synced, {left} bytes are left", "");
+                let (left, lost) = ends.leave_some(&mut self.dice)?;
+                println!("{:>9}of {lost} bytes that were not synced, {left} are left", "");
             }
             Kind::Freeze => region.concord.signal(Signal::SIGSTOP)?,
             Kind::FullDisk => disk.ok_or_else(no_disk)?.fill()?,
