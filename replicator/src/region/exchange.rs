@@ -9,7 +9,7 @@ use transaction::{RecordNumber, RegionName};
 
 use super::board::Board;
 use super::clock::now_us;
-use super::logs::Sink;
+use super::sink::Sink;
 
 /// After so long the origin itself is tried again, while its log is pulled from another region.
 const DETOUR: Duration = Duration::from_secs(15);

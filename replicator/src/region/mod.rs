@@ -27,6 +27,7 @@ mod retention;
 mod rows;
 pub(crate) mod seeding;
 pub(crate) mod server;
+mod sink;
 mod snapshot;
 mod spill;
 mod spool;

@@ -12,9 +12,9 @@ use transaction::record::{Body, Record, RecordKind};
 use transaction::{RecordNumber, RegionName, Sequence};
 
 use super::board::{Board, ExtractorState};
-use super::logs::Sink;
 use super::peer_copy::PeerCopy;
 use super::quota::Quota;
+use super::sink::Sink;
 use super::{Region, RegionError};
 
 /// How often it is looked who has been heard.
