@@ -188,6 +188,17 @@ async fn a_region_put_back_as_it_once_was_while_its_peer_was_away_is_told_by_the
     let applied = "SELECT COUNT(*) FROM s.t WHERE v = 3";
     let applied = mesh.root("us").await.unwrap().number(applied).await.unwrap();
     assert_eq!(applied, 5, "nothing is applied behind a record that differs");
+
+    // What the peer has of it counts.
+    mesh.region("eu").unwrap().concord.stop().await.unwrap();
+    std::fs::remove_dir_all(folders[0].0.join("eu")).unwrap();
+    let eu = &mut mesh.region("eu").unwrap().concord;
+    eu.say(&["seed", "--from", "us", "--yes"]).unwrap();
+    write(&mut mesh, 4000..4003).await;
+    mesh.expect_equal(&["s.t"], BOUND).await.unwrap();
+    let all =
+        mesh.root("us").await.unwrap().column("SELECT id FROM s.t WHERE v = 3 ORDER BY id").await.unwrap();
+    assert_eq!(all, ["2000", "2001", "2002", "2003", "2004", "4000", "4001", "4002"]);
 }
 
 #[tokio::test]
