@@ -12,6 +12,7 @@ use transaction::record::{Body, Record, RecordKind};
 use transaction::{RecordNumber, RegionName, Sequence};
 
 use super::board::{Board, ExtractorState};
+use super::logs::LogSet;
 use super::peer_copy::PeerCopy;
 use super::quota::Quota;
 use super::sink::Sink;
@@ -60,13 +61,9 @@ pub(crate) async fn take_back_lost_end(region: &Region) -> Result<bool, RegionEr
 pub(crate) async fn await_copies(region: &Region, markers: &[Applied]) -> Result<bool, RegionError> {
     let mut shutdown = region.shutdown.clone();
     while !*shutdown.borrow() {
-        let mut lacks = None;
-        for marker in markers {
-            let Some(copy) = region.board.logs.copy(marker.origin) else { continue };
-            let held = reaches(&copy.log)?;
-            lacks = lacks.or((held < marker.sequence).then_some((marker, held)));
-        }
-        let Some((Applied { origin, sequence, .. }, held)) = lacks else { return Ok(true) };
+        let Some((Applied { origin, sequence, .. }, held)) = lacking(&region.board.logs, markers)? else {
+            return Ok(true);
+        };
         let reason = format!(
             "transactions of {origin} are applied here up to {sequence}, and the copy of its log ends with {held}; the rest is awaited from \
              {origin}, or from another region that holds it"
@@ -78,6 +75,21 @@ pub(crate) async fn await_copies(region: &Region, markers: &[Applied]) -> Result
         }
     }
     Ok(false)
+}
+
+/// The marker of a copy that does not hold all that is applied, and what it holds.
+pub(crate) fn lacking(
+    logs: &LogSet,
+    markers: &[Applied],
+) -> Result<Option<(Applied, Sequence)>, RegionError> {
+    for marker in markers {
+        let Some(copy) = logs.copy(marker.origin) else { continue };
+        let held = reaches(&copy.log)?;
+        if held < marker.sequence {
+            return Ok(Some((*marker, held)));
+        }
+    }
+    Ok(None)
 }
 
 /// The last transaction that the log holds, or held before retention took it.

@@ -1,9 +1,11 @@
 //! What goes wrong during a run, and how it is mended.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use applier::{Named, Wish};
+use log_store::disk::{Disk, SimulatedDisk};
 
 use super::super::retention::{self, Keep};
 use super::clock;
@@ -171,7 +173,32 @@ async fn kill(mesh: &Rc<Mesh>, place: usize, power: bool) {
     process.kill().await;
     if power {
         let survived = mesh.disks.borrow()[place].crash(mesh.dice.next());
+        if mesh.shape.disks_lie {
+            forget(mesh, place, &survived);
+        }
         mesh.disks.borrow_mut()[place] = survived;
+    }
+}
+
+/// The disk has lost the end of a copy though it had said that it was written. Whoever wrote that is there, to send it again.
+fn forget(mesh: &Mesh, place: usize, disk: &SimulatedDisk) {
+    const HEADER_LEN: usize = 64;
+    let there: Vec<usize> = (0..mesh.names.len()).filter(|other| *other != place).collect();
+    let there: Vec<usize> = there.into_iter().filter(|other| mesh.linked(place, *other)).collect();
+    if there.is_empty() {
+        return;
+    }
+    let origin = mesh.names[*mesh.dice.pick(&there)];
+    let folder = Path::new("/data").join(origin.as_str());
+    let names = disk.list(&folder).unwrap_or_default().into_iter().map(|entry| entry.name);
+    let Some(last) = names.filter(|name| name.ends_with(".seg")).max() else { return };
+    let path = folder.join(last);
+    let mut bytes = disk.read(&path).unwrap_or_default();
+    if bytes.len() > HEADER_LEN {
+        let lost = 1 + mesh.dice.below((bytes.len() - HEADER_LEN) as u64) as usize;
+        bytes.truncate(bytes.len() - lost);
+        disk.overwrite(&path, bytes);
+        mesh.note(format!("{} has lost {lost} bytes of its copy of the log of {origin}", mesh.names[place]));
     }
 }
 

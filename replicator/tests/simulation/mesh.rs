@@ -72,6 +72,7 @@ impl Mesh {
             None => {
                 shape.perhaps_far_off(seed);
                 shape.perhaps_fails_over(seed);
+                shape.perhaps_lies(seed);
             }
         }
         let count = shape.regions;

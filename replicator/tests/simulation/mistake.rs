@@ -15,6 +15,8 @@ pub(crate) enum Mistake {
     PruneAhead,
     /// After a failover, what the region has claimed counts as held though its server lacks it.
     LostCounts,
+    /// A restart does not wait for what its copies have lost.
+    ForgottenCopies,
     /// A restart begins with an empty history index.
     ForgetfulRestart,
 }

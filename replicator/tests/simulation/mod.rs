@@ -165,6 +165,11 @@ fn claims_that_count_though_a_failover_lost_what_they_claim_are_caught() {
 }
 
 #[test]
+fn a_restart_that_does_not_wait_for_its_copies_is_caught() {
+    caught(Mistake::ForgottenCopies);
+}
+
+#[test]
 fn a_restart_without_histories_is_caught() {
     caught(Mistake::ForgetfulRestart);
 }

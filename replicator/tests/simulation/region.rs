@@ -25,7 +25,7 @@ use super::super::life::{Fork, Life};
 use super::super::logs::LogSet;
 use super::super::quota::Quota;
 use super::super::writes::{Scope, Writes};
-use super::super::{rebuild, resume, retention, spill};
+use super::super::{rebuild, recovery, resume, retention, spill};
 use super::clock;
 use super::extraction::{self, RegionSink};
 use super::link;
@@ -176,6 +176,22 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         }
     };
 
+    let failed = move |mesh: &Rc<Mesh>, reason: String| mesh.fail(format!("region {region}: {reason}"));
+    let mut tasks = Vec::new();
+    for origin in (0..mesh.names.len()).filter(|origin| *origin != place) {
+        let (mesh, board) = (mesh.clone(), board.clone());
+        tasks.push(spawn_local(async move {
+            let reason = link::pull(&mesh, place, origin, &board).await;
+            failed(&mesh, reason);
+        }));
+    }
+    while mesh.mistake != Some(Mistake::ForgottenCopies)
+        && !mesh.failed()
+        && recovery::lacking(&board.logs, &markers).map_err(|error| error.reason)?.is_some()
+    {
+        mesh.dice.pause(50).await;
+    }
+
     let own = board.logs.own().log.clone();
     if let Some(tail) = meet_server(mesh, &server, region, &own, &mut markers)? {
         let _ = board.tail.set(tail);
@@ -273,8 +289,6 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         },
     };
 
-    let mut tasks = Vec::new();
-    let failed = move |mesh: &Rc<Mesh>, reason: String| mesh.fail(format!("region {region}: {reason}"));
     {
         let (mesh, server) = (mesh.clone(), server.clone());
         let extracted = extraction::extract(server, resumed, sink, mesh.shape.chunk_len);
@@ -292,15 +306,6 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
                 failed(&mesh, error.to_string());
             }
         }));
-    }
-    for origin in 0..mesh.names.len() {
-        if origin != place {
-            let (mesh, board) = (mesh.clone(), board.clone());
-            tasks.push(spawn_local(async move {
-                let reason = link::pull(&mesh, place, origin, &board).await;
-                failed(&mesh, reason);
-            }));
-        }
     }
     tasks.push(spawn_local(retention::prune(board.clone(), shutdown)));
     Ok(Process { board, progress, wake, wishes, tasks, _shutdown: stop })

@@ -41,6 +41,8 @@ pub(crate) struct Shape {
     pub(crate) suspends: bool,
     /// Primaries are replaced by standbys that were behind.
     pub(crate) failovers: bool,
+    /// A disk that loses power may have lost more of a copy than what was not synced.
+    pub(crate) disks_lie: bool,
     /// A damaged end of a copy is dropped and sent again.
     pub(crate) forgive_damaged_copies: bool,
 }
@@ -80,6 +82,7 @@ impl Shape {
             mysqld_crashes: dice.percent(30),
             suspends: dice.percent(40),
             failovers: false,
+            disks_lie: false,
             forgive_damaged_copies: true,
         }
     }
@@ -98,12 +101,20 @@ impl Shape {
             self.fault_ms > 0 && !self.suspends && Dice::new(seed.wrapping_add(3 << 62)).percent(60);
     }
 
+    /// In some of these runs, disks lie. By dice of its own, and only there, since elsewhere segments that are needed again may be gone.
+    pub(crate) fn perhaps_lies(&mut self, seed: u64) {
+        self.disks_lie = self.failovers && Dice::new(seed.wrapping_add(5 << 61)).percent(50);
+    }
+
     /// Makes a mistake more likely to matter.
     pub(crate) fn show(&mut self, mistake: Mistake) {
         const DELETES: usize = 3;
         const UNIQUE: usize = 5;
         match mistake {
             Mistake::LostCounts => (self.failovers, self.suspends, self.fault_ms) = (true, false, 500),
+            Mistake::ForgottenCopies => {
+                (self.failovers, self.suspends, self.fault_ms, self.disks_lie) = (true, false, 300, true);
+            }
             Mistake::NoGapLocks => {
                 self.tables = vec![DELETES];
                 (self.deletes, self.keys, self.clients) = (60, 6, 3);
