@@ -243,9 +243,9 @@ impl Server {
         self.state.borrow().markers.clone()
     }
 
-    /// How far an origin is applied, whichever lane did it.
+    /// How far an origin is applied for good, whichever lane did it.
     pub(crate) fn applied_to(&self, origin: RegionName) -> Sequence {
-        let markers = self.markers();
+        let markers = self.committed_markers();
         let own = markers.iter().filter(|((of, _), _)| *of == origin);
         own.map(|(_, marker)| marker.sequence).max().unwrap_or_default()
     }
