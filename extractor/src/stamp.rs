@@ -38,13 +38,13 @@ impl Held {
         });
     }
 
-    /// Of what a client committed at `place` after the own transaction `last`, claiming `claim`: the own transaction up to which the
-    /// server held all, if it did not hold all that is claimed.
+    /// Of what a client committed at `place` after the own transaction `last`, claiming `claim`: the own transaction before which the
+    /// server held all, if it did not hold all that is claimed. Never 0, since a context has no such entry.
     pub fn lacks(&self, claim: &Context, last: Sequence, place: &Place) -> Option<Sequence> {
         let unsure = self.unsure_until.is_some_and(|until| (place.number(), place.offset) <= until);
         let applied = claim.iter().all(|(origin, sequence)| self.context.covers(origin, sequence));
         let own = self.tail.map_or(last, |(applied, _)| applied);
-        (unsure || !applied || self.tail.is_some()).then_some(own)
+        (unsure || !applied || self.tail.is_some()).then_some(own.next())
     }
 
     /// What holds of a claim.
@@ -94,6 +94,17 @@ impl Stamper {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_without_any_own_transaction_lacks_something_as_well() {
+        let held = Held { tail: Some((Sequence(0), Sequence(3))), ..Held::default() };
+        let place = Place { file: "binlog.000001".to_owned(), offset: 4 };
+        let entry = held.lacks(&Context::new(), Sequence(3), &place);
+        let mut context = Context::new();
+        context.set(RegionName::new("eu").unwrap(), entry.unwrap());
+        assert_eq!(context.iter().count(), 1);
+        assert_eq!(Held::default().lacks(&Context::new(), Sequence(3), &place), None);
+    }
 
     #[test]
     fn a_local_transaction_is_stamped_after_all_applied_before_it() {

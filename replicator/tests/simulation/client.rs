@@ -97,6 +97,7 @@ async fn operation(
     if table.tally {
         let (n, number) = (table.column("n").unwrap(), dice.between(-3, 9));
         row[n] = int(read_int(&row[n]) + number);
+        trace(|| format!("{} client {txn}: {} {key:?} becomes {row:?}", server.place, table.name));
         server.change(txn, place, Some(key.clone()), Some(row), Checks::All, WAIT_MS).await?;
         added.push((place, key, number));
         return Ok(());

@@ -45,7 +45,7 @@ use mistake::Mistake;
 const SEEDS: u64 = 40;
 
 /// Seeds that have found a fault which the first ones had not.
-const TELLING: [u64; 9] = [
+const TELLING: [u64; 10] = [
     1_795_468_871_739,
     1_795_468_872_031,
     1_795_469_667_487,
@@ -55,6 +55,7 @@ const TELLING: [u64; 9] = [
     1_795_538_444_878,
     1_795_539_398_019,
     1_796_137_407_900,
+    1_796_137_684_584,
 ];
 
 fn number(variable: &str) -> Option<u64> {
