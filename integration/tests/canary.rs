@@ -22,9 +22,14 @@ const PATIENCE_WITHOUT: Duration = Duration::from_secs(150);
 /// How a region tells that a batch changed other rows than it was to.
 const MISCOUNT: &str = "Rows of this region were changed inside it by something other than Concord";
 /// How it is told that rows are wrong: the regions' differ; they are equal and yet not what clients were told; one is in the way of
-/// others, so that it is never quiet; or one is already what it was to become, against what its history says.
-const WRONG_ROWS: [&str; 4] =
-    ["rows differ", "the referee", "a unique key or a foreign key does not allow it", MISCOUNT];
+/// others, so that it is never quiet or an origin halts; or one is already what it was to become, against what its history says.
+const WRONG_ROWS: [&str; 5] = [
+    "rows differ",
+    "the referee",
+    "a unique key or a foreign key does not allow it",
+    "ERROR 1062 (23000)",
+    MISCOUNT,
+];
 
 fn canary(mistake: Option<&'static str>) -> Canary {
     let patience = if mistake.is_some() { PATIENCE } else { PATIENCE_WITHOUT };

@@ -120,7 +120,7 @@ impl Reach {
         let place = desired.newest.as_ref().map(Write::place);
         self.places.insert(desired.key, self.rows.len());
         // Whoever counted on it from outside asks for it now, if it goes.
-        let wanted = desired.folded.is_none() && self.outsiders.contains(&desired.key);
+        let wanted = desired.wanted.is_none() && self.outsiders.contains(&desired.key);
         self.rows.push(Row {
             desired,
             place,
@@ -197,7 +197,7 @@ impl Reach {
                 images.first().cloned().or_else(|| Some(self.rows[at].desired.stand_in.clone()))
             }
         };
-        let folded = self.rows[at].desired.folded.clone();
+        let folded = self.rows[at].desired.wanted.clone();
         if !before.0 {
             if let Some(image) = &folded {
                 let state =
@@ -321,7 +321,7 @@ impl Reach {
                         self.outsiders.insert(key);
                     }
                     // It may go, and is asked for if it does.
-                    Some(place) if self.rows[*place].desired.folded.is_none() => {
+                    Some(place) if self.rows[*place].desired.wanted.is_none() => {
                         self.rows[*place].wanted = true;
                     }
                     Some(_) => {}
@@ -337,7 +337,7 @@ impl Reach {
                     self.add(row)
                 }
             };
-            self.rows[place].wanted |= self.rows[place].desired.folded.is_none();
+            self.rows[place].wanted |= self.rows[place].desired.wanted.is_none();
         }
         Ok(())
     }
@@ -391,7 +391,7 @@ impl Reach {
                     // A row without constraints stands whatever comes.
                     live: row
                         .desired
-                        .folded
+                        .wanted
                         .as_ref()
                         .map(|_| marked(&row.live, unchecked).unwrap_or_default()),
                     ghost: marked(&row.ghost_state, false),
