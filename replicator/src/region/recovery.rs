@@ -84,15 +84,19 @@ pub(crate) fn lacking(
 ) -> Result<Option<(Applied, Sequence)>, RegionError> {
     for marker in markers {
         let Some(copy) = logs.copy(marker.origin) else { continue };
-        let held = reaches(&copy.log)?;
-        if held < marker.sequence {
+        // What is not durable yet is not read yet, either.
+        if copy.log.find_sequence(marker.sequence)?.is_some() {
+            continue;
+        }
+        let (held, is_durable) = (reaches(&copy.log)?, copy.log.durable() == copy.log.last_appended());
+        if held < marker.sequence || !is_durable {
             return Ok(Some((*marker, held)));
         }
     }
     Ok(None)
 }
 
-/// The last transaction that the log holds, or held before retention took it.
+/// The last transaction that the log holds, durable or not, or held before retention took it.
 fn reaches(log: &Arc<Log>) -> Result<Sequence, RegionError> {
     let held = log.tail().last_sequence;
     if held > Sequence(0) {

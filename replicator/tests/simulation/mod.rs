@@ -45,7 +45,7 @@ use mistake::Mistake;
 const SEEDS: u64 = 40;
 
 /// Seeds that have found a fault which the first ones had not.
-const TELLING: [u64; 11] = [
+const TELLING: [u64; 12] = [
     1_795_468_871_739,
     1_795_468_872_031,
     1_795_469_667_487,
@@ -57,6 +57,7 @@ const TELLING: [u64; 11] = [
     1_796_137_407_900,
     1_796_137_684_584,
     1_796_138_492_325,
+    1_796_139_447_513,
 ];
 
 fn number(variable: &str) -> Option<u64> {
