@@ -197,6 +197,8 @@ impl Mesh {
         }
         faults.abort();
         let _ = faults.await;
+        // What it had begun to start is gone before it is started anew.
+        tokio::time::sleep(Duration::from_millis(1)).await;
         faults::mend(&self).await;
         self.settle().await;
     }

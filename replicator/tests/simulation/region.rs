@@ -114,6 +114,16 @@ impl Process {
     }
 }
 
+/// Tasks that end if the start of their region is broken off.
+#[derive(Default)]
+struct Begun(Vec<JoinHandle<()>>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
 /// Starts a region; the error is why it does not come up.
 pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, String> {
     let region = mesh.names[place];
@@ -177,10 +187,10 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
     };
 
     let failed = move |mesh: &Rc<Mesh>, reason: String| mesh.fail(format!("region {region}: {reason}"));
-    let mut tasks = Vec::new();
+    let mut begun = Begun::default();
     for origin in (0..mesh.names.len()).filter(|origin| *origin != place) {
         let (mesh, board) = (mesh.clone(), board.clone());
-        tasks.push(spawn_local(async move {
+        begun.0.push(spawn_local(async move {
             let reason = link::pull(&mesh, place, origin, &board).await;
             failed(&mesh, reason);
         }));
@@ -289,6 +299,7 @@ pub(crate) async fn start(mesh: &Rc<Mesh>, place: usize) -> Result<Process, Stri
         },
     };
 
+    let mut tasks = std::mem::take(&mut begun.0);
     {
         let (mesh, server) = (mesh.clone(), server.clone());
         let extracted = extraction::extract(server, resumed, sink, mesh.shape.chunk_len);
