@@ -302,6 +302,22 @@ impl Concord {
         })
     }
 
+    /// Waits until its status shows all of these words, in whatever case, and gives the whole text. An error if it ends before.
+    pub async fn tells(&mut self, words: &[&str], bound: Duration) -> Result<String> {
+        let what = format!("{words:?} in the status of {}", self.region);
+        wait_for(&what, bound, async || {
+            self.check_running()?;
+            let answer = match self.get("/v1/status").await {
+                Ok(answer) => answer.body,
+                Err(error) => return Ok(Look::NotYet(error.to_string())),
+            };
+            let lower = answer.to_lowercase();
+            let told = words.iter().all(|word| lower.contains(&word.to_lowercase()));
+            Ok(Look::when(told, answer.clone(), answer))
+        })
+        .await
+    }
+
     async fn request(&self, path: &str, post: bool) -> Result<Answer> {
         let host = self.place.as_ref().map_or(Ipv4Addr::LOCALHOST, |place| place.side);
         let token = format!("Bearer {HTTP_TOKEN}");

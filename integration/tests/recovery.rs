@@ -189,13 +189,8 @@ async fn a_region_that_lost_its_copy_of_a_log_takes_nothing_for_a_successor_of_w
     std::fs::remove_dir_all(mesh.dir().join("us").join("concord").join("eu")).unwrap();
     mesh.region("us").unwrap().concord.spawn().unwrap();
     mesh.region("ap").unwrap().concord.start().await.unwrap();
-    let concord = &mesh.region("us").unwrap().concord;
-    wait_for("us to say what it waits for", BOUND, async || {
-        let status = concord.get("/v1/status").await.map(|answer| answer.body).unwrap_or_default();
-        Ok(Look::when(status.contains("the copy of its log ends with"), (), status))
-    })
-    .await
-    .unwrap();
+    let concord = &mut mesh.region("us").unwrap().concord;
+    concord.tells(&["the copy of its log ends with"], BOUND).await.unwrap();
     mesh.region("eu").unwrap().concord.start().await.unwrap();
     mesh.expect_equal(&TABLES, BOUND).await.unwrap();
     assert_eq!(us.number("SELECT n FROM s.counter WHERE id = 1").await.unwrap(), 200);

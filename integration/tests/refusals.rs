@@ -27,18 +27,7 @@ async fn expect_refusal(mesh: &mut Mesh, words: &[&str]) {
 
 /// Waits until a region's status shows an error with these words, and gives the whole text.
 async fn expect_error(mesh: &mut Mesh, name: &str, words: &[&str]) -> String {
-    let region = mesh.region(name).unwrap();
-    wait_for(&format!("an error with {words:?} in the status of {name}"), BOUND, async || {
-        region.concord.check_running()?;
-        let answer = match region.concord.get("/v1/status").await {
-            Ok(answer) => answer.body,
-            Err(error) => return Ok(Look::NotYet(error.to_string())),
-        };
-        let lower = answer.to_lowercase();
-        Ok(Look::when(words.iter().all(|word| lower.contains(&word.to_lowercase())), answer.clone(), answer))
-    })
-    .await
-    .unwrap()
+    mesh.region(name).unwrap().concord.tells(words, BOUND).await.unwrap()
 }
 
 #[tokio::test]

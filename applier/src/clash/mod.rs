@@ -197,9 +197,9 @@ impl Reach {
                 images.first().cloned().or_else(|| Some(self.rows[at].desired.stand_in.clone()))
             }
         };
-        let folded = self.rows[at].desired.wanted.clone();
+        let becomes = self.rows[at].desired.wanted.clone();
         if !before.0 {
-            if let Some(image) = &folded {
+            if let Some(image) = &becomes {
                 let state =
                     self.state(attempt, &related.unique, &related.parents, &related.children, image).await?;
                 self.rows[at].live = Some(state);
@@ -211,19 +211,19 @@ impl Reach {
                 let Some(here) = &here else { continue };
                 let Some(old) = offer(attempt, foreign, here).await? else { continue };
                 let still = self.rows[at].live.as_ref().is_some_and(|live| live.offers.contains(&old));
-                if !still && self.follow_children(attempt, foreign, here, old).await? && folded.is_none() {
+                if !still && self.follow_children(attempt, foreign, here, old).await? && becomes.is_none() {
                     self.rows[at].wanted = true;
                 }
             }
         }
         if self.rows[at].leans && !before.1 {
             for foreign in &related.children {
-                let Some(image) = folded.as_ref().or(here.as_ref()) else { continue };
+                let Some(image) = becomes.as_ref().or(here.as_ref()) else { continue };
                 let Some(value) = offer(attempt, foreign, image).await? else { continue };
                 self.follow_children(attempt, foreign, image, value).await?;
             }
         }
-        if self.rows[at].wanted && !before.2 && folded.is_none() {
+        if self.rows[at].wanted && !before.2 && becomes.is_none() {
             let key = self.rows[at].desired.key;
             if let Some((ghost, merged)) = attempt.ghost(key).await? {
                 // Only a child that tells its parent's primary key can have it put back: other regions must find the same row.

@@ -1,4 +1,4 @@
-//! The own log, when this region has lost it or its end: peers hold copies.
+//! What this region has lost of the own log, or of the copies of others: peers hold it.
 
 use std::sync::Arc;
 use std::time::Duration;
